@@ -78,8 +78,9 @@ class TokenStream {
   std::unique_ptr<Parts> parts_;
 };
 
-// Every window of the sources once, in order, without shuffling: for validation loss. Rows are padded with weight 0.
-std::vector<Batch> validation_batches(Env& env, const StreamSource& source, const StreamOptions& options,
-                                      std::int64_t rows_max, Status& status);
+// Every window of one source once, in file order, without shuffling, for validation loss: batches of at most rows_max rows. The last
+// row is padded with weight 0.
+Result<std::vector<Batch>> validation_batches(Env& env, const StreamSource& source,
+                                              const StreamOptions& options, std::int64_t rows_max);
 
 }  // namespace boreal::tokens
