@@ -1,6 +1,6 @@
-// Assertions for bugs. A failed CHECK prints file, line, the condition and both values, then aborts: state is
-// not to be trusted any more. Trouble that a user can cause is a Result (result.h), never a CHECK.
-// Thread rule: any thread.
+// Assertions for bugs. A failed CHECK prints file, line, the condition and both values, then
+// aborts: state is not to be trusted any more. Trouble that a user can cause is a Result
+// (result.h), never a CHECK. Thread rule: any thread.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,20 +28,20 @@ std::string show(const T& value) {
 
 }  // namespace boreal
 
-#define CHECK(condition, ...)                                                            \
-  do {                                                                                   \
-    if (!(condition)) [[unlikely]]                                                       \
+#define CHECK(condition, ...)                                                                \
+  do {                                                                                       \
+    if (!(condition)) [[unlikely]]                                                           \
       ::boreal::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
   } while (false)
 
-#define BOREAL_CHECK_OP(a, op, b)                                                       \
-  do {                                                                                  \
-    const auto& check_a = (a);                                                          \
-    const auto& check_b = (b);                                                          \
-    if (!(check_a op check_b)) [[unlikely]]                                             \
-      ::boreal::check_failed(__FILE__, __LINE__, #a " " #op " " #b,                     \
-                             ::boreal::internal::show(check_a) + " against " +          \
-                                 ::boreal::internal::show(check_b));                    \
+#define BOREAL_CHECK_OP(a, op, b)                                                               \
+  do {                                                                                          \
+    const auto& check_a = (a);                                                                  \
+    const auto& check_b = (b);                                                                  \
+    if (!(check_a op check_b)) [[unlikely]]                                                     \
+      ::boreal::check_failed(                                                                   \
+          __FILE__, __LINE__, #a " " #op " " #b,                                                \
+          ::boreal::internal::show(check_a) + " against " + ::boreal::internal::show(check_b)); \
   } while (false)
 
 #define CHECK_EQ(a, b) BOREAL_CHECK_OP(a, ==, b)

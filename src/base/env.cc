@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 namespace {
 
 Error system_error(std::string_view act, const std::string& path, int code) {
-  const ErrorKind kind = code == ENOENT || code == ENOTDIR || code == EISDIR ? ErrorKind::refused : ErrorKind::failed;
+  const ErrorKind kind =
+      code == ENOENT || code == ENOTDIR || code == EISDIR ? ErrorKind::refused : ErrorKind::failed;
   return {fmt::format("{} {}: {}", act, path, std::strerror(code)), kind};
 }
 
@@ -94,7 +95,8 @@ class PosixEnv final : public Env {
     if (fd < 0) return system_error("cannot open", path, errno);
     std::string content;
     struct stat info {};
-    if (::fstat(fd, &info) == 0 && info.st_size > 0) content.reserve(static_cast<std::size_t>(info.st_size));
+    if (::fstat(fd, &info) == 0 && info.st_size > 0)
+      content.reserve(static_cast<std::size_t>(info.st_size));
     char buffer[1 << 16];
     while (true) {
       const ssize_t n = ::read(fd, buffer, sizeof buffer);
@@ -152,7 +154,8 @@ class PosixEnv final : public Env {
   }
 
   Status rename(const std::string& from, const std::string& to) override {
-    if (::rename(from.c_str(), to.c_str()) != 0) return system_error("cannot rename to " + to, from, errno);
+    if (::rename(from.c_str(), to.c_str()) != 0)
+      return system_error("cannot rename to " + to, from, errno);
     return Done{};
   }
 
@@ -207,7 +210,8 @@ class PosixEnv final : public Env {
 
   Result<std::uint64_t> free_bytes(const std::string& path) override {
     struct statvfs info {};
-    if (::statvfs(path.c_str(), &info) != 0) return system_error("cannot stat the file system of", path, errno);
+    if (::statvfs(path.c_str(), &info) != 0)
+      return system_error("cannot stat the file system of", path, errno);
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   }
 
@@ -262,7 +266,11 @@ Status Env::write_file(const std::string& path, std::string_view content) {
 std::string join_path(std::string_view folder, std::string_view name) {
   return (fs::path(folder) / name).string();
 }
-std::string parent_path(std::string_view path) { return fs::path(path).parent_path().string(); }
-std::string file_name(std::string_view path) { return fs::path(path).filename().string(); }
+std::string parent_path(std::string_view path) {
+  return fs::path(path).parent_path().string();
+}
+std::string file_name(std::string_view path) {
+  return fs::path(path).filename().string();
+}
 
 }  // namespace boreal

@@ -1,6 +1,7 @@
-// Env: the only door to files. Everything that reads or writes goes through it, so tests can put a full disk, a failing
-// write or a cut in its place. Paths are UTF-8; relative ones are relative to the working directory.
-// Errors are Results whose message names the path and the system's reason. Thread rule: all methods from any thread.
+// Env: the only door to files. Everything that reads or writes goes through it, so tests can put a
+// full disk, a failing write or a cut in its place. Paths are UTF-8; relative ones are relative to
+// the working directory. Errors are Results whose message names the path and the system's reason.
+// Thread rule: all methods from any thread.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@
 
 namespace boreal {
 
-// Sequential writer of one file. Nothing is promised to be on disk before sync(). Destroying it closes without sync.
+// Sequential writer of one file. Nothing is promised to be on disk before sync(). Destroying it
+// closes without sync.
 class FileWriter {
  public:
   virtual ~FileWriter() = default;
@@ -60,10 +62,12 @@ class Env {
   // Names (not paths) in the folder, sorted.
   virtual Result<std::vector<std::string>> list_dir(const std::string& path) = 0;
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
-  // Exclusive lock on a file that is created if need be. Error of kind failed if another process holds it.
+  // Exclusive lock on a file that is created if need be. Error of kind failed if another process
+  // holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
 
-  // Writes to "path.tmp", syncs, renames over path and syncs the folder: a reader sees the old or the new file, whole.
+  // Writes to "path.tmp", syncs, renames over path and syncs the folder: a reader sees the old or
+  // the new file, whole.
   Status write_file(const std::string& path, std::string_view content);
 
   static Env& real();

@@ -1,5 +1,5 @@
-// Content hashes. xxh3: fast, for damage (a flipped byte, a cut copy). sha256: for identity that others verify.
-// Thread rule: pure functions; Xxh3 is one thread's.
+// Content hashes. xxh3: fast, for damage (a flipped byte, a cut copy). sha256: for identity that
+// others verify. Thread rule: pure functions; Xxh3 is one thread's.
 #pragma once
 
 #include <cstddef>

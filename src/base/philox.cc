@@ -13,10 +13,9 @@ Philox4 philox4x32(Philox4 counter, std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = kMul0 * counter[0];
     const std::uint64_t p1 = kMul1 * counter[2];
-    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0],
-               static_cast<std::uint32_t>(p1),
-               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1],
-               static_cast<std::uint32_t>(p0)};
+    counter = {
+        static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
+        static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
     key = {key[0] + 0x9E3779B9U, key[1] + 0xBB67AE85U};
   }
   return counter;
@@ -55,8 +54,11 @@ double Rng::normal(std::uint64_t index) const {
   const Philox4 r = philox4x32(
       {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), 0, 0}, key_);
   // (0, 1]: the logarithm never meets zero.
-  const double u = (static_cast<double>((static_cast<std::uint64_t>(r[1]) << 21) ^ (r[0] >> 11)) + 1.0) * 0x1.0p-53;
-  const double v = static_cast<double>((static_cast<std::uint64_t>(r[3]) << 21) ^ (r[2] >> 11)) * 0x1.0p-53;
+  const double u =
+      (static_cast<double>((static_cast<std::uint64_t>(r[1]) << 21) ^ (r[0] >> 11)) + 1.0) *
+      0x1.0p-53;
+  const double v =
+      static_cast<double>((static_cast<std::uint64_t>(r[3]) << 21) ^ (r[2] >> 11)) * 0x1.0p-53;
   return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
 }
 

@@ -1,7 +1,7 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). A draw is a pure function of (key, counter), so there is no generator state to lose and any layout
-// of ranks draws the same numbers. The key says what the numbers are for; the counter says which element.
-// Thread rule: pure functions.
+// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
+// numbers: as easy as 1, 2, 3", SC 2011). A draw is a pure function of (key, counter), so there is
+// no generator state to lose and any layout of ranks draws the same numbers. The key says what the
+// numbers are for; the counter says which element. Thread rule: pure functions.
 #pragma once
 
 #include <array>
@@ -32,8 +32,9 @@ class Rng {
   std::array<std::uint32_t, 2> key_;
 };
 
-// Bijection of [0, n) keyed by `key`: a generalised Feistel network on an a x b domain (a*b >= n) of six rounds, walked until
-// the value falls below n. No table; O(1) a look-up. Requires index < n.
+// Bijection of [0, n) keyed by `key`: a generalised Feistel network on an a x b domain (a*b >= n)
+// of six rounds, walked until the value falls below n. No table; O(1) a look-up. Requires index <
+// n.
 std::uint64_t permute(std::uint64_t index, std::uint64_t n, std::uint64_t key);
 
 // A well-mixed 64-bit key out of numbers and text; stable for ever (it is part of the data order).

@@ -1,6 +1,6 @@
-// Result<T>: a value, or an Error that a person can act on. For everything that a user, a file, a disk or a peer can
-// cause. The message names the object, the two values that disagree and the likely cause.
-// Thread rule: values, any thread.
+// Result<T>: a value, or an Error that a person can act on. For everything that a user, a file, a
+// disk or a peer can cause. The message names the object, the two values that disagree and the
+// likely cause. Thread rule: values, any thread.
 #pragma once
 
 #include <string>
@@ -13,11 +13,11 @@ namespace boreal {
 
 // Decides the exit code of the program (design 10).
 enum class ErrorKind {
-  failed,         // 1: the machine or the run failed (disk full, not finite)
-  usage,          // 2: wrong command line or spec
-  refused,        // 3: an input was refused (damaged, wrong format, does not match)
-  try_again,      // 75: pre-empted, resumable
-  interrupted,    // 130
+  failed,       // 1: the machine or the run failed (disk full, not finite)
+  usage,        // 2: wrong command line or spec
+  refused,      // 3: an input was refused (damaged, wrong format, does not match)
+  try_again,    // 75: pre-empted, resumable
+  interrupted,  // 130
 };
 
 int exit_code(ErrorKind kind);
@@ -27,9 +27,7 @@ struct [[nodiscard]] Error {
   ErrorKind kind = ErrorKind::failed;
 
   // The same error, seen from further out: "outer: message".
-  Error within(const std::string& outer) && {
-    return Error{outer + ": " + message, kind};
-  }
+  Error within(const std::string& outer) && { return Error{outer + ": " + message, kind}; }
 };
 
 template <class... Args>
@@ -92,16 +90,17 @@ using Status = Result<Done>;
 #define BOREAL_CONCAT(a, b) BOREAL_CONCAT_(a, b)
 
 // RETURN_IF_ERROR(expression of type Result<...>);
-#define RETURN_IF_ERROR(expr)                                                   \
-  do {                                                                          \
-    if (auto boreal_status = (expr); !boreal_status.ok()) [[unlikely]]          \
-      return std::move(boreal_status).error();                                  \
+#define RETURN_IF_ERROR(expr)                                          \
+  do {                                                                 \
+    if (auto boreal_status = (expr); !boreal_status.ok()) [[unlikely]] \
+      return std::move(boreal_status).error();                         \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, expression of type Result<X>);
 #define ASSIGN_OR_RETURN(left, expr) \
   BOREAL_ASSIGN_OR_RETURN(BOREAL_CONCAT(boreal_result_, __LINE__), left, expr)
-#define BOREAL_ASSIGN_OR_RETURN(temp, left, expr)              \
-  auto temp = (expr);                                          \
-  if (!temp.ok()) [[unlikely]] return std::move(temp).error(); \
+#define BOREAL_ASSIGN_OR_RETURN(temp, left, expr) \
+  auto temp = (expr);                             \
+  if (!temp.ok()) [[unlikely]]                    \
+    return std::move(temp).error();               \
   left = std::move(temp).value()

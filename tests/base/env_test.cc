@@ -43,8 +43,8 @@ TEST_F(EnvTest, ALockIsHeldOnceAndFreedWithItsOwner) {
 
 TEST(Bf16, RoundsToNearestEvenAndKeepsNaN) {
   EXPECT_EQ(to_float(to_bf16(1.0F)), 1.0F);
-  EXPECT_EQ(to_bf16(1.00390625F).bits, 0x3f80);   // exactly half way: to even
-  EXPECT_EQ(to_bf16(1.01171875F).bits, 0x3f82);   // half way: to even, upwards
+  EXPECT_EQ(to_bf16(1.00390625F).bits, 0x3f80);  // exactly half way: to even
+  EXPECT_EQ(to_bf16(1.01171875F).bits, 0x3f82);  // half way: to even, upwards
   const float nan = to_float(to_bf16(std::bit_cast<float>(0x7f800001U)));
   EXPECT_NE(nan, nan);
 }

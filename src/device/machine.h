@@ -1,0 +1,42 @@
+// What this machine offers: cores and memory of the cgroup (not of the host), instruction sets.
+// Read once at start. Thread rule: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/env.h"
+
+namespace boreal::device {
+
+// Instruction sets with kernels of their own, in rising order. Each needs all that stand before it.
+enum class Isa : std::uint8_t {
+  v2,           // baseline of the binary: SSE4.2
+  avx2,         // AVX2, FMA, F16C
+  avx512,       // AVX-512 F, BW, DQ, VL
+  avx512_bf16,  // and VDPBF16PS
+};
+
+std::string_view name_of(Isa isa);
+// The highest set that both the processor and the operating system offer.
+Isa best_isa();
+// All sets up to best_isa(), for tests that check each path.
+std::vector<Isa> available_isas();
+// Whether the processor has AMX tiles for bf16 (reported; the kernels use avx512_bf16 there).
+bool has_amx_bf16();
+
+struct Machine {
+  std::string cpu_model;
+  std::int64_t cores = 1;         // processors this process may run on, within the cgroup's quota
+  std::int64_t memory_bytes = 0;  // limit of the cgroup, or all
+  Isa isa = Isa::v2;
+};
+
+Machine read_machine(Env& env);
+
+// Peak resident memory of this process so far [bytes].
+std::int64_t peak_rss_bytes();
+
+}  // namespace boreal::device

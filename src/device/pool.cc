@@ -1,0 +1,126 @@
+#include "device/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+
+namespace boreal::device {
+
+namespace {
+
+void pin_to(std::int64_t index) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    if (index-- > 0) continue;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+    return;
+  }
+}
+
+// Spins a little before sleeping: kernels follow each other within microseconds, a futex wake costs
+// tens of them.
+constexpr int kSpins = 4000;
+
+inline void relax() {
+  __builtin_ia32_pause();
+}
+
+}  // namespace
+
+struct Pool::Workers {
+  std::vector<std::thread> threads;
+  std::atomic<std::uint64_t> generation{0};
+  std::atomic<std::int64_t> running{0};
+  const std::function<void(std::int64_t)>* task = nullptr;
+  bool stop = false;
+  std::mutex mutex;
+  std::condition_variable wake;
+
+  void work(std::int64_t part, bool pin) {
+    if (pin) pin_to(part);
+    std::uint64_t seen = 0;
+    while (true) {
+      for (int i = 0; i < kSpins && generation.load(std::memory_order_acquire) == seen; ++i)
+        relax();
+      if (generation.load(std::memory_order_acquire) == seen) {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
+      }
+      ++seen;
+      if (stop) return;
+      (*task)(part);
+      running.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  void start_generation() {
+    {
+      const std::lock_guard lock(mutex);
+      generation.fetch_add(1, std::memory_order_acq_rel);
+    }
+    wake.notify_all();
+  }
+};
+
+Pool::Pool(std::int64_t threads, bool pin) : workers_(std::make_unique<Workers>()) {
+  CHECK_GE(threads, 1);
+  for (std::int64_t i = 1; i < threads; ++i)
+    workers_->threads.emplace_back([workers = workers_.get(), i, pin] { workers->work(i, pin); });
+}
+
+Pool::~Pool() {
+  workers_->stop = true;
+  workers_->start_generation();
+  for (std::thread& thread : workers_->threads) thread.join();
+}
+
+std::int64_t Pool::threads() const {
+  return static_cast<std::int64_t>(workers_->threads.size()) + 1;
+}
+
+void Pool::run(const std::function<void(std::int64_t)>& task) {
+  const auto others = static_cast<std::int64_t>(workers_->threads.size());
+  if (others == 0) return task(0);
+  workers_->task = &task;
+  workers_->running.store(others, std::memory_order_release);
+  workers_->start_generation();
+  task(0);
+  for (int spins = 0; workers_->running.load(std::memory_order_acquire) > 0;) {
+    // On an oversubscribed machine the other thread may not be running at all: give it the
+    // processor.
+    if (++spins > kSpins) std::this_thread::yield();
+    relax();
+  }
+}
+
+void Pool::split(std::int64_t items, std::int64_t grain,
+                 const std::function<void(std::int64_t, std::int64_t)>& task) {
+  CHECK_GE(grain, 1);
+  const std::int64_t grains = (items + grain - 1) / grain;
+  const std::int64_t parts = threads();
+  if (grains <= 1 || parts == 1) {
+    if (items > 0) task(0, items);
+    return;
+  }
+  run([&](std::int64_t part) {
+    const std::int64_t begin = std::min(items, grains * part / parts * grain);
+    const std::int64_t end = std::min(items, grains * (part + 1) / parts * grain);
+    if (begin < end) task(begin, end);
+  });
+}
+
+}  // namespace boreal::device

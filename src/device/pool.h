@@ -1,0 +1,37 @@
+// Pool: the one set of worker threads of a rank, pinned to its processors.
+// Work is cut statically: part p of n always covers the same items, so results cannot depend on
+// timing. Thread rule: one thread owns the pool and calls run(); tasks must not call run() of the
+// same pool.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace boreal::device {
+
+class Pool {
+ public:
+  // `threads` includes the calling thread. pin: thread i sits on the i-th processor this process
+  // may use.
+  explicit Pool(std::int64_t threads, bool pin = false);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  std::int64_t threads() const;
+
+  // Calls task(part) for part 0..threads()-1, each on its own thread, and waits for all.
+  void run(const std::function<void(std::int64_t part)>& task);
+
+  // Cuts [0, items) into runs of whole `grain`s, one a thread, and calls task(begin, end) for those
+  // that are not empty.
+  void split(std::int64_t items, std::int64_t grain,
+             const std::function<void(std::int64_t begin, std::int64_t end)>& task);
+
+ private:
+  struct Workers;
+  std::unique_ptr<Workers> workers_;
+};
+
+}  // namespace boreal::device

@@ -1,0 +1,78 @@
+#include "tensor/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace boreal::tensor {
+
+namespace {
+constexpr std::int64_t kAlign = 64;
+constexpr std::int64_t kHugePage = 2 << 20;
+std::int64_t padded(std::int64_t bytes) {
+  return (bytes + kAlign - 1) / kAlign * kAlign;
+}
+}  // namespace
+
+Block::Block(std::int64_t bytes) : bytes_(padded(bytes)) {
+  if (bytes_ == 0) return;
+  // Fresh anonymous pages are zero. Over-allocate by nothing: mmap is page aligned; huge pages are
+  // a request, not a need.
+  void* memory = mmap(nullptr, static_cast<std::size_t>(bytes_), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<std::byte*>(memory);
+  if (bytes_ >= kHugePage) madvise(memory, static_cast<std::size_t>(bytes_), MADV_HUGEPAGE);
+}
+
+Block::~Block() {
+  if (data_ != nullptr) munmap(data_, static_cast<std::size_t>(bytes_));
+}
+
+Block::Block(Block&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+Block& Block::operator=(Block&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Arena::Arena(std::int64_t bytes) : block_(bytes) {}
+
+void Arena::note_peak() {
+  peak_ = std::max(peak_, tape_used_ + scratch_used_);
+  CHECK(is_meta() || tape_used_ + scratch_used_ <= block_.bytes(),
+        "the step needs {} bytes, the plan gave {}", tape_used_ + scratch_used_, block_.bytes());
+}
+
+Tensor Arena::tape(DType dtype, Shape shape) {
+  Tensor tensor(nullptr, dtype, shape);
+  const std::int64_t begin = tape_used_;
+  tape_used_ += padded(tensor.bytes());
+  note_peak();
+  if (!is_meta()) tensor.data = block_.data() + begin;
+  return tensor;
+}
+
+Tensor Arena::scratch(DType dtype, Shape shape) {
+  Tensor tensor(nullptr, dtype, shape);
+  scratch_used_ += padded(tensor.bytes());
+  note_peak();
+  if (!is_meta()) tensor.data = block_.data() + block_.bytes() - scratch_used_;
+  return tensor;
+}
+
+void Arena::tape_release(std::int64_t mark) {
+  CHECK_LE(mark, tape_used_);
+  tape_used_ = mark;
+}
+
+void Arena::scratch_release(std::int64_t mark) {
+  CHECK_LE(mark, scratch_used_);
+  scratch_used_ = mark;
+}
+
+}  // namespace boreal::tensor
