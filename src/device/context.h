@@ -14,17 +14,18 @@ enum class DeviceKind : std::uint8_t { cpu, meta };
 
 struct Context {
   DeviceKind kind = DeviceKind::cpu;
-  Pool* pool = nullptr;  // null on the meta device
+  Pool* pool = nullptr;      // null on the meta device
+  std::int64_t threads = 1;  // of the pool; the meta device plans for as many
   Isa isa = Isa::v2;
 
   bool is_meta() const { return kind == DeviceKind::meta; }
 };
 
 inline Context cpu_context(Pool& pool) {
-  return {DeviceKind::cpu, &pool, best_isa()};
+  return {DeviceKind::cpu, &pool, pool.threads(), best_isa()};
 }
-inline Context meta_context() {
-  return {DeviceKind::meta, nullptr, best_isa()};
+inline Context meta_context(std::int64_t threads) {
+  return {DeviceKind::meta, nullptr, threads, best_isa()};
 }
 
 }  // namespace boreal::device

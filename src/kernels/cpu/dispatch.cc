@@ -1,0 +1,22 @@
+#include "kernels/cpu/dispatch.h"
+
+namespace boreal::kernels::cpu {
+
+const CpuTable& table(const device::Context& ctx) {
+  CHECK(!ctx.is_meta());
+  CHECK_LE(static_cast<int>(ctx.isa), static_cast<int>(device::best_isa()));
+  switch (ctx.isa) {
+    case device::Isa::v2: return kTableV2;
+    case device::Isa::avx2: return kTableAvx2;
+    case device::Isa::avx512: return kTableAvx512;
+    case device::Isa::avx512_bf16: return kTableAvx512Bf16;
+  }
+  return kTableV2;
+}
+
+std::size_t index(DType dtype) {
+  CHECK(dtype == DType::f32 || dtype == DType::bf16, "no kernel for {}", name_of(dtype));
+  return dtype == DType::f32 ? 0 : 1;
+}
+
+}  // namespace boreal::kernels::cpu

@@ -1,0 +1,44 @@
+// Defines the table BOREAL_TABLE out of the loops, compiled with the flags of one instruction set.
+#pragma once
+
+#include "kernels/cpu/attention.inl.h"
+#include "kernels/cpu/flat.inl.h"
+#include "kernels/cpu/gemm.inl.h"
+#include "kernels/cpu/rowwise.inl.h"
+#include "kernels/cpu/table.h"
+
+namespace boreal::kernels::cpu {
+
+#define BOREAL_BOTH(name) \
+  { BOREAL_ISA::name<float>, BOREAL_ISA::name<std::uint16_t> }
+
+const CpuTable BOREAL_TABLE = {
+    .gemm = BOREAL_BOTH(gemm),
+    .pack = BOREAL_BOTH(pack),
+    .transpose = BOREAL_BOTH(transpose),
+    .attention_forward = BOREAL_BOTH(attention_forward),
+    .attention_backward = BOREAL_BOTH(attention_backward),
+    .rms_forward = BOREAL_BOTH(rms_forward),
+    .rms_backward = BOREAL_BOTH(rms_backward),
+    .rms_weight = BOREAL_BOTH(rms_weight),
+    .layer_forward = BOREAL_BOTH(layer_forward),
+    .layer_backward = BOREAL_BOTH(layer_backward),
+    .layer_weight = BOREAL_BOTH(layer_weight),
+    .rope = BOREAL_BOTH(rope),
+    .swiglu = BOREAL_BOTH(swiglu),
+    .swiglu_backward = BOREAL_BOTH(swiglu_backward),
+    .gelu = BOREAL_BOTH(gelu),
+    .gelu_backward = BOREAL_BOTH(gelu_backward),
+    .cross_entropy = BOREAL_BOTH(cross_entropy),
+    .column_sum = BOREAL_BOTH(column_sum),
+    .gather = BOREAL_BOTH(gather),
+    .scatter = BOREAL_BOTH(scatter),
+    .adamw = BOREAL_ISA::adamw,
+    .sum_squares = BOREAL_ISA::sum_squares,
+    .to_bf16 = BOREAL_ISA::to_bf16,
+    .to_f32 = BOREAL_ISA::to_f32,
+    .peak_f32 = BOREAL_ISA::peak_f32,
+    .peak_bf16 = BOREAL_ISA::peak_bf16,
+};
+
+}  // namespace boreal::kernels::cpu

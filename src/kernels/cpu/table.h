@@ -1,0 +1,171 @@
+// CpuTable: the loops of the CPU kernels as plain functions on pointers, one table for each
+// instruction set. This header and the .inl.h files beside it are compiled once per set with that
+// set's flags, so they include nothing that has inline functions shared with other translation
+// units: the linker may keep any copy of those, and one with wider instructions would crash an
+// older machine.
+//
+// Matrices are row-major; `ld` is the distance between rows in elements. bf16 values travel as
+// their bits (uint16_t). Thread rule: pure functions on disjoint memory; the caller cuts the work.
+#pragma once
+
+#include <cstdint>
+
+namespace boreal::kernels::cpu {
+
+// Columns of B that a packed panel holds.
+constexpr std::int64_t kPanel = 64;
+
+// C[m, n] (+)= A[m, k] . B[k, n] (+ bias) (+ residual).
+// B is packed in panels of 64 columns, zero padded; fp32: panel[k][64], bf16: panel[k / 2][64][2],
+// k even. The sum over k is one chain in rising order, whatever m, n and the number of threads.
+struct GemmArgs {
+  const void* a = nullptr;
+  std::int64_t lda = 0;
+  const void* b = nullptr;
+  std::int64_t m = 0, n = 0, k = 0;
+  void* c = nullptr;
+  std::int64_t ldc = 0;
+  bool c_is_f32 = true;
+  bool accumulate = false;         // C += ..., C fp32
+  const float* bias = nullptr;     // [n]
+  const void* residual = nullptr;  // [m, n] of C's type
+  std::int64_t ldr = 0;
+};
+
+struct AttentionArgs {
+  const void* q = nullptr;  // row i, head h at q + i * ldq + h * head_dim; k and v by kv head
+  const void* k = nullptr;
+  const void* v = nullptr;
+  void* o = nullptr;
+  std::int64_t ldq = 0, ldk = 0, ldv = 0, ldo = 0;
+  float* lse = nullptr;  // [heads, queries of the whole sequence]; may be null forward
+  std::int64_t lse_stride = 0;
+  std::int64_t heads_per_kv = 1;
+  std::int64_t head_dim = 64;
+  // Keys [0, keys); queries [0, queries) stand at key positions query_begin + i. All of one
+  // document.
+  std::int64_t keys = 0, queries = 0, query_begin = 0;
+  float scale = 1;
+  float* scratch = nullptr;
+  // backward only
+  const void* d_o = nullptr;  // as o
+  void* dq = nullptr;         // as q, k, v
+  void* dk = nullptr;
+  void* dv = nullptr;
+};
+
+struct AdamArgs {
+  float* master = nullptr;
+  const float* grad = nullptr;
+  float* m = nullptr;
+  float* v = nullptr;
+  std::int64_t count = 0;
+  float scale = 1;  // of the gradient: the clip factor
+  float beta1 = 0, beta2 = 0, eps = 0;
+  float step_size = 0;       // lr / (1 - beta1^t)
+  float inv_sqrt_bias2 = 0;  // 1 / sqrt(1 - beta2^t)
+  float decay = 0;           // lr * weight_decay
+};
+
+// Each group holds the fp32 version first, then the bf16 one.
+struct CpuTable {
+  using Gemm = void (*)(const GemmArgs&);
+  // B[k][n] from src[k][n]: rows of src are rows of B. Packs panels [panel_begin, panel_end).
+  // With transposed, B[k][n] = src[n][k]. src fp32 or bf16; the panels are of the table entry's
+  // type.
+  using Pack = void (*)(const void* src, bool src_is_f32, std::int64_t ld, bool transposed,
+                        std::int64_t k, std::int64_t n, std::int64_t panel_begin,
+                        std::int64_t panel_end, void* dst);
+  // dst[c][r] = src[r][c] for columns [begin, end); dst rows are padded with zeros up to ldd.
+  using Transpose = void (*)(const void* src, std::int64_t lds, std::int64_t rows,
+                             std::int64_t begin, std::int64_t end, void* dst, std::int64_t ldd);
+  using Attention = void (*)(const AttentionArgs&);
+  // y = x * rstd(x) * w; rstd[rows] may be null.
+  using RmsForward = void (*)(const void* x, const float* w, void* y, float* rstd,
+                              std::int64_t rows, std::int64_t columns, float eps);
+  // dx = dres + gradient of the norm; dres may be null, and may be dx.
+  using RmsBackward = void (*)(const void* dy, const void* x, const float* w, const float* rstd,
+                               const void* dres, void* dx, std::int64_t rows, std::int64_t columns);
+  // dw[begin, end) += sum over rows of dy * x * rstd.
+  using RmsWeight = void (*)(const void* dy, const void* x, const float* rstd, float* dw,
+                             std::int64_t rows, std::int64_t columns, std::int64_t begin,
+                             std::int64_t end);
+  using LayerForward = void (*)(const void* x, const float* w, const float* b, void* y, float* mean,
+                                float* rstd, std::int64_t rows, std::int64_t columns, float eps);
+  using LayerBackward = void (*)(const void* dy, const void* x, const float* w, const float* mean,
+                                 const float* rstd, const void* dres, void* dx, std::int64_t rows,
+                                 std::int64_t columns);
+  using LayerWeight = void (*)(const void* dy, const void* x, const float* mean, const float* rstd,
+                               float* dw, float* db, std::int64_t rows, std::int64_t columns,
+                               std::int64_t begin, std::int64_t end);
+  // Rotates pairs (i, i + dim / 2) of `heads` heads in each row by the angles of its position; sign
+  // -1 rotates back.
+  using Rope = void (*)(void* x, std::int64_t ld, const std::int32_t* position,
+                        const float* cos_sin, std::int64_t rows, std::int64_t heads,
+                        std::int64_t dim, float sign);
+  using Swiglu = void (*)(const void* gate_up, void* y, std::int64_t rows, std::int64_t ffn);
+  using SwigluBackward = void (*)(const void* dy, const void* gate_up, void* d_gate_up,
+                                  std::int64_t rows, std::int64_t ffn);
+  using Gelu = void (*)(const void* x, void* y, std::int64_t count);
+  using GeluBackward = void (*)(const void* dy, const void* x, void* dx, std::int64_t count);
+  // One row of logits in fp32: returns the loss of `target` times weight; writes softmax - onehot
+  // times `seed` to dlogits if it is not null.
+  using CrossEntropy = void (*)(const float* logits, std::int64_t columns, std::int32_t target,
+                                float seed, void* dlogits, float* loss, float* lse);
+  using ColumnSum = void (*)(const void* x, std::int64_t ld, std::int64_t rows, std::int64_t begin,
+                             std::int64_t end, float* sum);
+  using Gather = void (*)(const void* table, std::int64_t columns, const std::int32_t* id,
+                          std::int64_t rows, bool accumulate, void* y);
+  using Scatter = void (*)(const void* dy, std::int64_t columns, const std::int32_t* id,
+                           std::int64_t rows, std::int64_t begin, std::int64_t end, float* grad);
+
+  Gemm gemm[2];
+  Pack pack[2];
+  Transpose transpose[2];
+  Attention attention_forward[2];
+  Attention attention_backward[2];
+  RmsForward rms_forward[2];
+  RmsBackward rms_backward[2];
+  RmsWeight rms_weight[2];
+  LayerForward layer_forward[2];
+  LayerBackward layer_backward[2];
+  LayerWeight layer_weight[2];
+  Rope rope[2];
+  Swiglu swiglu[2];
+  SwigluBackward swiglu_backward[2];
+  Gelu gelu[2];
+  GeluBackward gelu_backward[2];
+  CrossEntropy cross_entropy[2];  // type of dlogits
+  ColumnSum column_sum[2];
+  Gather gather[2];
+  Scatter scatter[2];
+  void (*adamw)(const AdamArgs&);
+  double (*sum_squares)(const float* x, std::int64_t count);
+  void (*to_bf16)(const float* x, std::uint16_t* y, std::int64_t count);
+  void (*to_f32)(const std::uint16_t* x, float* y, std::int64_t count);
+  // Both return the FLOPs of a loop of independent multiply-adds on registers, for the machine's
+  // peak.
+  double (*peak_f32)(std::int64_t iterations);
+  double (*peak_bf16)(std::int64_t iterations);
+};
+
+// Floats of scratch that one attention call needs.
+constexpr std::int64_t padded_dim(std::int64_t dim) {
+  return (dim + kPanel - 1) / kPanel * kPanel;
+}
+constexpr std::int64_t padded_keys(std::int64_t keys) {
+  return (keys + kPanel - 1) / kPanel * kPanel;
+}
+constexpr std::int64_t attention_forward_scratch(std::int64_t keys, std::int64_t dim) {
+  return 2 * padded_keys(keys) * padded_dim(dim) + kPanel * (2 * padded_dim(dim) + kPanel + 4);
+}
+constexpr std::int64_t attention_backward_scratch(std::int64_t keys, std::int64_t dim) {
+  return 7 * padded_keys(keys) * padded_dim(dim) + padded_keys(keys) + 4 * kPanel * kPanel;
+}
+
+extern const CpuTable kTableV2;
+extern const CpuTable kTableAvx2;
+extern const CpuTable kTableAvx512;
+extern const CpuTable kTableAvx512Bf16;
+
+}  // namespace boreal::kernels::cpu

@@ -1,0 +1,41 @@
+// Matrix product with a packed right-hand side. C[m, n] (+)= A[m, k] . B[k, n], fp32 sums whatever
+// the storage type. The sum over k is one chain in rising order: a row's bits depend neither on the
+// other rows, nor on the other columns, nor on the number of threads. Slow twin: tests/reference/.
+// On the meta device these calls only check shapes. Thread rule: the thread that owns ctx.pool.
+#pragma once
+
+#include "device/context.h"
+#include "tensor/tensor.h"
+
+namespace boreal::kernels {
+
+// B in panels of 64 columns. `storage` is u8 memory of packed_bytes(); a view like any Tensor.
+struct Packed {
+  tensor::Tensor storage;
+  DType dtype = DType::f32;
+  std::int64_t k = 0;
+  std::int64_t n = 0;
+};
+
+std::int64_t packed_bytes(DType dtype, std::int64_t k, std::int64_t n);
+Packed packed_view(tensor::Tensor storage, DType dtype, std::int64_t k, std::int64_t n);
+
+// A weight W[n, k] (out x in) becomes B = transpose(W) for the forward product (transposed = true:
+// B[i][j] = src[j][i]) or B = W for the gradient of the input (transposed = false). src is fp32 or
+// bf16, rounded to dst.dtype.
+void pack(const device::Context& ctx, const tensor::Tensor& src, bool transposed, Packed& dst);
+
+struct Epilogue {
+  const tensor::Tensor* bias = nullptr;      // fp32 [n]
+  const tensor::Tensor* residual = nullptr;  // [m, n], type of C
+  bool accumulate = false;                   // C += ..., C fp32
+};
+
+// a and b have one dtype; c is that dtype or fp32. For bf16, k is even.
+void gemm(const device::Context& ctx, const tensor::Tensor& a, const Packed& b, tensor::Tensor c,
+          const Epilogue& epilogue = {});
+
+// dst[c][r] = src[r][c]; dst has at least as many columns as src has rows, the rest is zeroed.
+void transpose(const device::Context& ctx, const tensor::Tensor& src, tensor::Tensor dst);
+
+}  // namespace boreal::kernels

@@ -1,0 +1,329 @@
+#include "kernels/ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cpu/dispatch.h"
+
+namespace boreal::kernels {
+
+namespace {
+
+using cpu::index;
+
+float* floats(const Tensor& t) {
+  CHECK(t.dtype == DType::f32);
+  return static_cast<float*>(t.data);
+}
+float* floats(const Tensor* t) {
+  return t == nullptr ? nullptr : floats(*t);
+}
+const std::int32_t* ids(const Tensor& t) {
+  CHECK(t.dtype == DType::i32);
+  return static_cast<const std::int32_t*>(t.data);
+}
+std::byte* row(const Tensor& t, std::int64_t r) {
+  return static_cast<std::byte*>(t.data) +
+         r * t.row_stride * static_cast<std::int64_t>(bytes_of(t.dtype));
+}
+const std::byte* row_or_null(const Tensor* t, std::int64_t r) {
+  return t == nullptr ? nullptr : row(*t, r);
+}
+
+void check_same(const Tensor& a, const Tensor& b) {
+  CHECK(a.shape.rows() == b.shape.rows() && a.columns() == b.columns(), "{} against {}",
+        a.shape.text(), b.shape.text());
+  CHECK(a.dtype == b.dtype);
+  CHECK(a.dense() && b.dense());
+}
+
+constexpr std::int64_t kRowGrain = 4;
+constexpr std::int64_t kColumnGrain = 64;
+constexpr std::int64_t kFlatGrain = 4096;
+
+}  // namespace
+
+void rms_norm(const Context& ctx, const Tensor& x, const Tensor& w, Tensor y, Tensor* rstd,
+              double eps) {
+  check_same(x, y);
+  CHECK_EQ(w.elements(), x.columns());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).rms_forward[index(x.dtype)];
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(x, b), floats(w), row(y, b), rstd == nullptr ? nullptr : floats(rstd) + b, e - b,
+        x.columns(), static_cast<float>(eps));
+  });
+}
+
+void rms_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
+                       const Tensor& rstd, const Tensor* dres, Tensor dx) {
+  check_same(dy, x);
+  check_same(x, dx);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).rms_backward[index(x.dtype)];
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(dy, b), row(x, b), floats(w), floats(rstd) + b, row_or_null(dres, b), row(dx, b), e - b,
+        x.columns());
+  });
+}
+
+void rms_norm_weight(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& rstd,
+                     Tensor dw) {
+  check_same(dy, x);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).rms_weight[index(x.dtype)];
+  ctx.pool->split(x.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
+    run(dy.data, x.data, floats(rstd), floats(dw), x.rows(), x.columns(), b, e);
+  });
+}
+
+void layer_norm(const Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
+                Tensor* mean, Tensor* rstd, double eps) {
+  check_same(x, y);
+  CHECK_EQ(w.elements(), x.columns());
+  CHECK_EQ(b.elements(), x.columns());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).layer_forward[index(x.dtype)];
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    run(row(x, begin), floats(w), floats(b), row(y, begin),
+        mean == nullptr ? nullptr : floats(mean) + begin,
+        rstd == nullptr ? nullptr : floats(rstd) + begin, end - begin, x.columns(),
+        static_cast<float>(eps));
+  });
+}
+
+void layer_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
+                         const Tensor& mean, const Tensor& rstd, const Tensor* dres, Tensor dx) {
+  check_same(dy, x);
+  check_same(x, dx);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).layer_backward[index(x.dtype)];
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(dy, b), row(x, b), floats(w), floats(mean) + b, floats(rstd) + b, row_or_null(dres, b),
+        row(dx, b), e - b, x.columns());
+  });
+}
+
+void layer_norm_weight(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& mean,
+                       const Tensor& rstd, Tensor dw, Tensor db) {
+  check_same(dy, x);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).layer_weight[index(x.dtype)];
+  ctx.pool->split(x.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
+    run(dy.data, x.data, floats(mean), floats(rstd), floats(dw), floats(db), x.rows(), x.columns(),
+        b, e);
+  });
+}
+
+void rope(const Context& ctx, Tensor x, const Tensor& position, const Tensor& cos_sin,
+          std::int64_t heads, Rotation rotation) {
+  CHECK_EQ(x.columns(), heads * cos_sin.columns());
+  CHECK_EQ(position.elements(), x.rows());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).rope[index(x.dtype)];
+  const float sign = rotation == Rotation::forward ? 1.0F : -1.0F;
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(x, b), x.row_stride, ids(position) + b, floats(cos_sin), e - b, heads,
+        cos_sin.columns(), sign);
+  });
+}
+
+void rope_table(const Context& ctx, double theta, Tensor cos_sin) {
+  if (ctx.is_meta()) return;
+  const std::int64_t half = cos_sin.columns() / 2;
+  float* out = floats(cos_sin);
+  for (std::int64_t i = 0; i < half; ++i) {
+    // The frequency is rounded to fp32 before it meets the position, as the published models do.
+    const auto frequency = static_cast<float>(
+        std::pow(theta, -static_cast<double>(2 * i) / static_cast<double>(2 * half)));
+    for (std::int64_t p = 0; p < cos_sin.rows(); ++p) {
+      const float angle = static_cast<float>(p) * frequency;
+      out[p * 2 * half + i] = std::cos(angle);
+      out[p * 2 * half + half + i] = std::sin(angle);
+    }
+  }
+}
+
+void swiglu(const Context& ctx, const Tensor& gate_up, Tensor y) {
+  CHECK_EQ(gate_up.columns(), 2 * y.columns());
+  CHECK(gate_up.dense() && y.dense());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).swiglu[index(y.dtype)];
+  ctx.pool->split(y.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(gate_up, b), row(y, b), e - b, y.columns());
+  });
+}
+
+void swiglu_backward(const Context& ctx, const Tensor& dy, const Tensor& gate_up,
+                     Tensor d_gate_up) {
+  check_same(gate_up, d_gate_up);
+  CHECK_EQ(gate_up.columns(), 2 * dy.columns());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).swiglu_backward[index(dy.dtype)];
+  ctx.pool->split(dy.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(dy, b), row(gate_up, b), row(d_gate_up, b), e - b, dy.columns());
+  });
+}
+
+void gelu(const Context& ctx, const Tensor& x, Tensor y) {
+  check_same(x, y);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).gelu[index(x.dtype)];
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(x, b), row(y, b), (e - b) * x.columns());
+  });
+}
+
+void gelu_backward(const Context& ctx, const Tensor& dy, const Tensor& x, Tensor dx) {
+  check_same(dy, x);
+  check_same(x, dx);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).gelu_backward[index(x.dtype)];
+  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(row(dy, b), row(x, b), row(dx, b), (e - b) * x.columns());
+  });
+}
+
+void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool accumulate,
+                 Tensor y) {
+  CHECK_EQ(id.elements(), y.rows());
+  CHECK_EQ(table.columns(), y.columns());
+  CHECK(table.dtype == y.dtype);
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).gather[index(y.dtype)];
+  ctx.pool->split(y.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
+    run(table.data, y.columns(), ids(id) + b, e - b, accumulate, row(y, b));
+  });
+}
+
+void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor grad) {
+  CHECK_EQ(id.elements(), dy.rows());
+  CHECK_EQ(grad.columns(), dy.columns());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).scatter[index(dy.dtype)];
+  ctx.pool->split(dy.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
+    run(dy.data, dy.columns(), ids(id), dy.rows(), b, e, floats(grad));
+  });
+}
+
+void column_sum(const Context& ctx, const Tensor& x, Tensor sum) {
+  CHECK_EQ(sum.elements(), x.columns());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).column_sum[index(x.dtype)];
+  ctx.pool->split(x.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
+    run(x.data, x.row_stride, x.rows(), b, e, floats(sum));
+  });
+}
+
+void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Tensor dst) {
+  CHECK_EQ(dst_row.elements(), src.rows());
+  CHECK_EQ(dst.columns(), src.columns());
+  CHECK(dst.dtype == src.dtype);
+  if (ctx.is_meta()) return;
+  const auto bytes = static_cast<std::size_t>(src.columns()) * bytes_of(src.dtype);
+  for (std::int64_t r = 0; r < src.rows(); ++r) {
+    CHECK_LT(ids(dst_row)[r], dst.rows());
+    std::memcpy(row(dst, ids(dst_row)[r]), row(src, r), bytes);
+  }
+}
+
+void cross_entropy(const Context& ctx, const Tensor& logits, const Tensor& target,
+                   const Tensor& seed, Tensor loss, Tensor lse, Tensor* dlogits) {
+  CHECK_EQ(target.elements(), logits.rows());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).cross_entropy[dlogits == nullptr ? 0 : index(dlogits->dtype)];
+  ctx.pool->split(logits.rows(), 1, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t r = b; r < e; ++r)
+      run(floats(logits) + r * logits.row_stride, logits.columns(), ids(target)[r], floats(seed)[r],
+          dlogits == nullptr ? nullptr : row(*dlogits, r), floats(loss) + r, floats(lse) + r);
+  });
+}
+
+void fill_zero(const Context& ctx, Tensor x) {
+  CHECK(x.dense());
+  if (ctx.is_meta()) return;
+  const auto size = static_cast<std::int64_t>(bytes_of(x.dtype));
+  ctx.pool->split(x.elements(), kFlatGrain, [&](std::int64_t b, std::int64_t e) {
+    std::memset(static_cast<std::byte*>(x.data) + b * size, 0,
+                static_cast<std::size_t>((e - b) * size));
+  });
+}
+
+void convert(const Context& ctx, const Tensor& x, Tensor y) {
+  CHECK_EQ(x.elements(), y.elements());
+  CHECK(x.dense() && y.dense());
+  if (ctx.is_meta()) return;
+  const cpu::CpuTable& table = cpu::table(ctx);
+  ctx.pool->split(x.elements(), kFlatGrain, [&](std::int64_t b, std::int64_t e) {
+    const auto count = e - b;
+    if (x.dtype == y.dtype) {
+      const auto size = static_cast<std::int64_t>(bytes_of(x.dtype));
+      std::memcpy(static_cast<std::byte*>(y.data) + b * size,
+                  static_cast<const std::byte*>(x.data) + b * size,
+                  static_cast<std::size_t>(count * size));
+    } else if (x.dtype == DType::f32) {
+      CHECK(y.dtype == DType::bf16);
+      table.to_bf16(floats(x) + b, static_cast<std::uint16_t*>(y.data) + b, count);
+    } else {
+      CHECK(x.dtype == DType::bf16);
+      table.to_f32(static_cast<const std::uint16_t*>(x.data) + b, floats(y) + b, count);
+    }
+  });
+}
+
+double weighted_sum(const Context& ctx, const Tensor& x, const Tensor& weight) {
+  CHECK_EQ(x.elements(), weight.elements());
+  if (ctx.is_meta()) return 0;
+  double sum = 0;
+  for (std::int64_t i = 0; i < x.elements(); ++i)
+    sum += static_cast<double>(floats(x)[i]) * static_cast<double>(floats(weight)[i]);
+  return sum;
+}
+
+double sum_squares(const Context& ctx, const Tensor& x) {
+  if (ctx.is_meta()) return 0;
+  constexpr std::int64_t kPiece = 1 << 16;
+  const std::int64_t pieces = (x.elements() + kPiece - 1) / kPiece;
+  std::vector<double> sums(static_cast<std::size_t>(pieces));
+  const auto run = cpu::table(ctx).sum_squares;
+  ctx.pool->split(pieces, 1, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t p = b; p < e; ++p)
+      sums[static_cast<std::size_t>(p)] =
+          run(floats(x) + p * kPiece, std::min(kPiece, x.elements() - p * kPiece));
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+void adamw(const Context& ctx, Tensor master, const Tensor& grad, Tensor m, Tensor v,
+           const AdamStep& step) {
+  CHECK_EQ(master.elements(), grad.elements());
+  CHECK_EQ(master.elements(), m.elements());
+  CHECK_EQ(master.elements(), v.elements());
+  if (ctx.is_meta()) return;
+  const auto t = static_cast<double>(step.step);
+  cpu::AdamArgs all{
+      .scale = static_cast<float>(step.grad_scale),
+      .beta1 = static_cast<float>(step.beta1),
+      .beta2 = static_cast<float>(step.beta2),
+      .eps = static_cast<float>(step.eps),
+      .step_size = static_cast<float>(step.lr / (1 - std::pow(step.beta1, t))),
+      .inv_sqrt_bias2 = static_cast<float>(1 / std::sqrt(1 - std::pow(step.beta2, t))),
+      .decay = static_cast<float>(step.lr * step.weight_decay)};
+  const auto run = cpu::table(ctx).adamw;
+  ctx.pool->split(master.elements(), kFlatGrain, [&](std::int64_t b, std::int64_t e) {
+    cpu::AdamArgs part = all;
+    part.master = floats(master) + b;
+    part.grad = floats(grad) + b;
+    part.m = floats(m) + b;
+    part.v = floats(v) + b;
+    part.count = e - b;
+    run(part);
+  });
+}
+
+}  // namespace boreal::kernels
