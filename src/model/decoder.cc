@@ -1,0 +1,162 @@
+#include "model/decoder.h"
+
+#include <cmath>
+#include <optional>
+
+#include "kernels/ops.h"
+
+namespace boreal::model {
+
+using tensor::Arena;
+using tensor::ScratchScope;
+using tensor::Shape;
+using tensor::Tensor;
+
+namespace {
+
+nn::BlockOptions block_options(const DecoderConfig& c, std::int64_t index) {
+  const std::string name = fmt::format("blocks.{}", index);
+  // The two projections that write to the residual stream start smaller, so that its variance does
+  // not grow with depth.
+  const double out_std = c.init_std / std::sqrt(2.0 * static_cast<double>(c.layers));
+  return {.name = name,
+          .norm = c.norm,
+          .norm_eps = c.norm_eps,
+          .attention = {.name = name + ".attention",
+                        .hidden = c.hidden,
+                        .heads = c.heads,
+                        .kv_heads = c.kv_heads,
+                        .head_dim = c.head_dim(),
+                        .bias = c.bias,
+                        .init_std = c.init_std,
+                        .out_init_std = out_std},
+          .mlp = {.name = name + ".mlp",
+                  .kind = c.mlp,
+                  .hidden = c.hidden,
+                  .ffn = c.ffn,
+                  .bias = c.bias,
+                  .init_std = c.init_std,
+                  .out_init_std = out_std}};
+}
+
+}  // namespace
+
+Decoder::Decoder(const DecoderConfig& config)
+    : config_(config),
+      embedding_({.name = "embedding",
+                  .vocab = config.vocab,
+                  .hidden = config.hidden,
+                  .positions = config.rotary ? 0 : config.context,
+                  .tied = config.tied,
+                  .init_std = config.init_std},
+                 tp_),
+      head_({.name = "head",
+             .norm = config.norm,
+             .norm_eps = config.norm_eps,
+             .hidden = config.hidden,
+             .vocab = config.vocab,
+             .init_std = config.init_std},
+            config.tied ? &embedding_.table() : nullptr, tp_, ids_) {
+  blocks_.reserve(static_cast<std::size_t>(config.layers));
+  for (std::int64_t i = 0; i < config.layers; ++i)
+    blocks_.emplace_back(block_options(config, i), i, tp_, ids_);
+  embedding_.visit(parameters_);
+  for (nn::Block& block : blocks_) block.visit(parameters_);
+  head_.visit(parameters_);
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    parameters_[i]->index = static_cast<std::int64_t>(i);
+  if (config.rotary)
+    cos_sin_ = Tensor(nullptr, DType::f32, Shape{config.context, config.head_dim()});
+}
+
+std::int64_t Decoder::parameter_count() const {
+  std::int64_t count = 0;
+  for (const nn::Parameter* parameter : parameters_) count += parameter->shape.elements();
+  return count;
+}
+
+double Decoder::flops_per_token(std::int64_t sequence) const {
+  double matrices = 0;
+  for (const nn::Parameter* parameter : parameters_)
+    if (parameter->multiplied) matrices += static_cast<double>(parameter->shape.elements());
+  return 6 * matrices + 6 * static_cast<double>(config_.layers * sequence * config_.hidden);
+}
+
+void Decoder::prepare(const device::Context& ctx) {
+  if (!config_.rotary || ctx.is_meta()) return;
+  rotary_memory_ = tensor::Block(cos_sin_.bytes());
+  cos_sin_.data = rotary_memory_.data();
+  kernels::rope_table(ctx, config_.rope_theta, cos_sin_);
+}
+
+void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& weights,
+                    nn::GradientSink* gradients, const nn::Rows& rows, const nn::Targets& targets,
+                    bool recompute) const {
+  const bool backward = gradients != nullptr;
+  nn::Tape tape = make_tape();
+  nn::Pass pass{.ctx = ctx,
+                .arena = arena,
+                .weights = weights,
+                .rows = rows,
+                .tape = backward ? &tape : nullptr,
+                .gradients = gradients};
+  nn::Pass untaped = pass;
+  untaped.tape = nullptr;
+
+  const ScratchScope scope(arena);
+  const std::int64_t tape_begin = arena.tape_mark();
+  const Shape shape{rows.count, config_.hidden};
+  std::vector<Tensor> x;  // x[i] is the input of block i
+  std::vector<std::int64_t> marks;
+  if (backward) {
+    x.push_back(arena.tape(config_.dtype, shape));
+  } else {
+    x.push_back(arena.scratch(config_.dtype, shape));
+    x.push_back(arena.scratch(config_.dtype, shape));
+  }
+  embedding_.forward(pass, x[0]);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    if (!backward) {
+      blocks_[i].forward(pass, rotary(), x[i % 2], x[(i + 1) % 2]);
+      continue;
+    }
+    // The output first: it outlives the block's own tape.
+    x.push_back(arena.tape(config_.dtype, shape));
+    marks.push_back(arena.tape_mark());
+    blocks_[i].forward(recompute ? untaped : pass, rotary(), x[i], x[i + 1]);
+  }
+  if (!backward) {
+    head_.loss(pass, x[blocks_.size() % 2], targets, nullptr);
+    return;
+  }
+  Tensor dy = arena.scratch(config_.dtype, shape);
+  Tensor dx = arena.scratch(config_.dtype, shape);
+  head_.loss(pass, x.back(), targets, &dy);
+  for (std::size_t i = blocks_.size(); i-- > 0;) {
+    if (recompute) {
+      const ScratchScope again(arena);
+      const Tensor ignored = arena.scratch(config_.dtype, shape);
+      blocks_[i].forward(pass, rotary(), x[i], ignored);
+    }
+    blocks_[i].backward(pass, rotary(), dy, dx);
+    arena.tape_release(marks[i]);
+    std::swap(dy, dx);
+  }
+  embedding_.backward_weight(pass, dy);
+  arena.tape_release(tape_begin);
+}
+
+void Decoder::generate(const device::Context& ctx, Arena& arena, nn::WeightSource& weights,
+                       const nn::Rows& rows, std::vector<nn::LayerState>* state, const Tensor& row,
+                       Tensor logits) const {
+  const nn::Pass pass{.ctx = ctx, .arena = arena, .weights = weights, .rows = rows, .state = state};
+  const ScratchScope scope(arena);
+  const Shape shape{rows.count, config_.hidden};
+  const Tensor x[2] = {arena.scratch(config_.dtype, shape), arena.scratch(config_.dtype, shape)};
+  embedding_.forward(pass, x[0]);
+  for (std::size_t i = 0; i < blocks_.size(); ++i)
+    blocks_[i].forward(pass, rotary(), x[i % 2], x[(i + 1) % 2]);
+  head_.logits(pass, x[blocks_.size() % 2], row, logits);
+}
+
+}  // namespace boreal::model

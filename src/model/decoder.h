@@ -1,0 +1,87 @@
+// Decoder: embedding, a stack of blocks, head. A family (llama, gpt2, ...) is a DecoderConfig and a
+// name map: one small file each. A model holds no weights: it describes parameters and asks a
+// WeightSource for their memory while it runs. Thread rule: const calls from the thread that owns
+// the pass.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dist/group.h"
+#include "nn/block.h"
+#include "nn/embedding.h"
+#include "nn/head.h"
+#include "tensor/memory.h"
+
+namespace boreal::model {
+
+struct DecoderConfig {
+  std::string family;
+  std::int64_t hidden = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t ffn = 0;
+  std::int64_t vocab = 0;
+  std::int64_t context = 0;  // longest sequence
+  DType dtype = DType::bf16;
+  nn::NormKind norm = nn::NormKind::rms;
+  double norm_eps = 1e-5;
+  nn::MlpKind mlp = nn::MlpKind::swiglu;
+  bool bias = false;
+  bool rotary = true;  // else learned positions
+  double rope_theta = 10000;
+  bool tied = true;
+  double init_std = 0.02;
+
+  std::int64_t head_dim() const { return hidden / heads; }
+};
+
+class Decoder {
+ public:
+  explicit Decoder(const DecoderConfig& config);
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  const DecoderConfig& config() const { return config_; }
+  // In a fixed order; Parameter::index is the position.
+  const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
+  std::int64_t parameter_count() const;
+  // FLOPs of one token of training: 6 x (matrices with the head, without the embedding's gather) +
+  // 6 x layers x T x d (causal).
+  double flops_per_token(std::int64_t sequence) const;
+
+  nn::Tape make_tape() const { return nn::Tape(ids_.count()); }
+
+  // Computes constant tables (rotary angles). Once per process, before the first pass; not on the
+  // meta device.
+  void prepare(const device::Context& ctx);
+
+  // Forward, loss, and with gradients in the pass backward: everything a micro-batch does. Losses
+  // go to targets.loss. recompute: blocks keep their input only and run forward again in backward;
+  // the gradients are bit-equal.
+  void train(const device::Context& ctx, tensor::Arena& arena, nn::WeightSource& weights,
+             nn::GradientSink* gradients, const nn::Rows& rows, const nn::Targets& targets,
+             bool recompute) const;
+
+  // Forward with cached keys and values; logits fp32 [n, vocab] of the listed rows.
+  void generate(const device::Context& ctx, tensor::Arena& arena, nn::WeightSource& weights,
+                const nn::Rows& rows, std::vector<nn::LayerState>* state, const tensor::Tensor& row,
+                tensor::Tensor logits) const;
+
+ private:
+  const tensor::Tensor* rotary() const { return config_.rotary ? &cos_sin_ : nullptr; }
+
+  DecoderConfig config_;
+  dist::Group tp_;
+  nn::LayerIds ids_;
+  nn::Embedding embedding_;
+  std::vector<nn::Block> blocks_;
+  nn::Head head_;
+  std::vector<nn::Parameter*> parameters_;
+  tensor::Block rotary_memory_;
+  tensor::Tensor cos_sin_;
+};
+
+}  // namespace boreal::model

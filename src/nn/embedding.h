@@ -1,0 +1,36 @@
+// Embedding: token rows, plus learned position rows where the family has them. The token table may
+// also be the head's matrix.
+#pragma once
+
+#include "dist/group.h"
+#include "nn/pass.h"
+
+namespace boreal::nn {
+
+struct EmbeddingOptions {
+  std::string name;
+  std::int64_t vocab = 0;
+  std::int64_t hidden = 0;
+  std::int64_t positions = 0;  // learned positions; 0: none
+  bool tied = true;            // the head multiplies by this table
+  double init_std = 0.02;
+};
+
+class Embedding {
+ public:
+  Embedding(const EmbeddingOptions& options, const dist::Group& group);
+
+  void forward(const Pass& pass, tensor::Tensor x) const;
+  void backward_weight(const Pass& pass, const tensor::Tensor& dx) const;
+
+  void visit(std::vector<Parameter*>& parameters);
+  const Parameter& table() const { return table_; }
+
+ private:
+  Parameter table_;
+  Parameter positions_;
+  bool has_positions_;
+  const dist::Group& group_;
+};
+
+}  // namespace boreal::nn

@@ -1,0 +1,56 @@
+// Head: final norm, vocabulary matrix and loss. Logits are never whole: rows go through in chunks,
+// forward and backward at once, because the loss divisor is known before the first backward. Rows
+// that do not count in the loss are left out.
+#pragma once
+
+#include "dist/group.h"
+#include "nn/norm.h"
+
+namespace boreal::nn {
+
+struct HeadOptions {
+  std::string name;
+  NormKind norm = NormKind::rms;
+  double norm_eps = 1e-5;
+  std::int64_t hidden = 0;
+  std::int64_t vocab = 0;
+  double init_std = 0.02;
+};
+
+// The rows that count, in rising order.
+struct Targets {
+  tensor::Tensor row;  // int32 [n]: row of the batch
+  tensor::Tensor id;   // int32 [n]: the token to predict
+  tensor::Tensor
+      seed;  // fp32 [n]: weight / (global sum of weights); the gradient of the loss is scaled by it
+  tensor::Tensor loss;  // fp32 [n], written: -log p
+  std::int64_t count = 0;
+};
+
+class Head {
+ public:
+  // tied: the embedding's table, or null for a matrix of its own.
+  Head(const HeadOptions& options, const Parameter* tied, const dist::Group& group, LayerIds& ids);
+
+  static constexpr std::int64_t kChunk = 256;
+
+  // Writes the losses; with gradients in the pass also accumulates weight gradients and writes dx
+  // [rows, hidden].
+  void loss(const Pass& pass, const tensor::Tensor& x, const Targets& targets,
+            tensor::Tensor* dx) const;
+  // logits fp32 [n, vocab] of the listed rows of x (int32 [n]).
+  void logits(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& row,
+              tensor::Tensor logits) const;
+
+  void visit(std::vector<Parameter*>& parameters);
+
+ private:
+  const Parameter& matrix() const { return tied_ != nullptr ? *tied_ : own_; }
+
+  Norm norm_;
+  Parameter own_;
+  const Parameter* tied_;
+  const dist::Group& group_;
+};
+
+}  // namespace boreal::nn

@@ -1,0 +1,69 @@
+#include "nn/mlp.h"
+
+#include "kernels/ops.h"
+
+namespace boreal::nn {
+
+using tensor::ScratchScope;
+using tensor::Shape;
+using tensor::Tensor;
+
+namespace {
+enum Slot : std::size_t { kUp };
+}
+
+Mlp::Mlp(const MlpOptions& options, const dist::Group& group, LayerIds& ids)
+    : options_(options),
+      up_({.name = options.name + (options.kind == MlpKind::swiglu ? ".gate_up" : ".up"),
+           .in_features = options.hidden,
+           .out_features = up_width(),
+           .bias = options.bias,
+           .init_std = options.init_std},
+          group, ids),
+      down_({.name = options.name + ".down",
+             .in_features = options.ffn,
+             .out_features = options.hidden,
+             .bias = options.bias,
+             .init_std = options.out_init_std},
+            group, ids),
+      id_(ids.next()) {}
+
+void Mlp::visit(std::vector<Parameter*>& parameters) {
+  up_.visit(parameters);
+  down_.visit(parameters);
+}
+
+void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor& residual, Tensor y) const {
+  const Tensor up = pass.keep(x.dtype, Shape{x.rows(), up_width()});
+  const Tensor activated = pass.keep(x.dtype, Shape{x.rows(), options_.ffn});
+  up_.forward(pass, x, up);
+  if (options_.kind == MlpKind::swiglu)
+    kernels::swiglu(pass.ctx, up, activated);
+  else
+    kernels::gelu(pass.ctx, up, activated);
+  if (pass.tape != nullptr) pass.tape->put(id_, kUp, up);
+  down_.forward(pass, activated, y, &residual);
+}
+
+void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
+  const Tensor& up = pass.tape->get(id_, kUp);
+  const Tensor d_up =
+      pass.scratch(dy.dtype, up.shape);  // freed by the caller's scope, after backward_weight
+  {
+    const ScratchScope scope(pass.arena);
+    const Tensor d_activated = pass.scratch(dy.dtype, Shape{dy.rows(), options_.ffn});
+    down_.backward_input(pass, dy, d_activated);
+    if (options_.kind == MlpKind::swiglu)
+      kernels::swiglu_backward(pass.ctx, d_activated, up, d_up);
+    else
+      kernels::gelu_backward(pass.ctx, d_activated, up, d_up);
+  }
+  up_.backward_input(pass, d_up, dx);
+}
+
+void Mlp::backward_weight(const Pass& pass) const {
+  down_.backward_weight(pass);
+  up_.backward_weight(pass);
+}
+
+}  // namespace boreal::nn

@@ -1,0 +1,44 @@
+// Mlp: SwiGLU (gate and up fused in one matrix: rows of gate, then rows of up) or GELU, then the
+// projection back.
+#pragma once
+
+#include "nn/linear.h"
+
+namespace boreal::nn {
+
+enum class MlpKind : std::uint8_t { swiglu, gelu };
+
+struct MlpOptions {
+  std::string name;
+  MlpKind kind = MlpKind::swiglu;
+  std::int64_t hidden = 0;
+  std::int64_t ffn = 0;
+  bool bias = false;
+  double init_std = 0.02;
+  double out_init_std = 0.02;
+};
+
+class Mlp {
+ public:
+  Mlp(const MlpOptions& options, const dist::Group& group, LayerIds& ids);
+
+  // y = mlp(x) + residual.
+  void forward(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual,
+               tensor::Tensor y) const;
+  void backward_input(const Pass& pass, const tensor::Tensor& dy, tensor::Tensor dx) const;
+  void backward_weight(const Pass& pass) const;
+
+  void visit(std::vector<Parameter*>& parameters);
+
+ private:
+  std::int64_t up_width() const {
+    return options_.kind == MlpKind::swiglu ? 2 * options_.ffn : options_.ffn;
+  }
+
+  MlpOptions options_;
+  Linear up_;
+  Linear down_;
+  std::int64_t id_;
+};
+
+}  // namespace boreal::nn

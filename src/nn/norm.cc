@@ -1,0 +1,75 @@
+#include "nn/norm.h"
+
+#include "kernels/ops.h"
+
+namespace boreal::nn {
+
+using tensor::Shape;
+using tensor::Tensor;
+
+namespace {
+enum Slot : std::size_t { kInput, kScale, kMean, kOutputGradient };
+}
+
+Norm::Norm(const std::string& name, NormKind kind, std::int64_t width, double eps, LayerIds& ids)
+    : weight_{.name = name + ".weight", .shape = Shape{width}, .init = Init::ones, .decay = false},
+      bias_{.name = name + ".bias", .shape = Shape{width}, .init = Init::zeros, .decay = false},
+      kind_(kind),
+      eps_(eps),
+      id_(ids.next()) {}
+
+void Norm::visit(std::vector<Parameter*>& parameters) {
+  parameters.push_back(&weight_);
+  if (kind_ == NormKind::layer) parameters.push_back(&bias_);
+}
+
+void Norm::forward(const Pass& pass, const Tensor& x, Tensor y) const {
+  Tensor rstd;
+  Tensor mean;
+  const bool keep = pass.tape != nullptr;
+  if (keep) {
+    rstd = pass.keep(DType::f32, Shape{x.rows()});
+    pass.tape->put(id_, kInput, x);
+    pass.tape->put(id_, kScale, rstd);
+  }
+  const Tensor w = pass.weights.acquire_plain(weight_);
+  if (kind_ == NormKind::rms) {
+    kernels::rms_norm(pass.ctx, x, w, y, keep ? &rstd : nullptr, eps_);
+  } else {
+    if (keep) {
+      mean = pass.keep(DType::f32, Shape{x.rows()});
+      pass.tape->put(id_, kMean, mean);
+    }
+    kernels::layer_norm(pass.ctx, x, w, pass.weights.acquire_plain(bias_), y,
+                        keep ? &mean : nullptr, keep ? &rstd : nullptr, eps_);
+    pass.weights.release(bias_);
+  }
+  pass.weights.release(weight_);
+}
+
+void Norm::backward_input(const Pass& pass, const Tensor& dy, const Tensor* dres, Tensor dx) const {
+  pass.tape->put(id_, kOutputGradient, dy);
+  const Tensor& x = pass.tape->get(id_, kInput);
+  const Tensor& rstd = pass.tape->get(id_, kScale);
+  const Tensor w = pass.weights.acquire_plain(weight_);
+  if (kind_ == NormKind::rms)
+    kernels::rms_norm_backward(pass.ctx, dy, x, w, rstd, dres, dx);
+  else
+    kernels::layer_norm_backward(pass.ctx, dy, x, w, pass.tape->get(id_, kMean), rstd, dres, dx);
+  pass.weights.release(weight_);
+}
+
+void Norm::backward_weight(const Pass& pass) const {
+  if (pass.gradients == nullptr) return;
+  const Tensor& dy = pass.tape->get(id_, kOutputGradient);
+  const Tensor& x = pass.tape->get(id_, kInput);
+  const Tensor& rstd = pass.tape->get(id_, kScale);
+  const Tensor dw = pass.gradients->gradient(weight_);
+  if (kind_ == NormKind::rms)
+    kernels::rms_norm_weight(pass.ctx, dy, x, rstd, dw);
+  else
+    kernels::layer_norm_weight(pass.ctx, dy, x, pass.tape->get(id_, kMean), rstd, dw,
+                               pass.gradients->gradient(bias_));
+}
+
+}  // namespace boreal::nn

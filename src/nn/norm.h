@@ -1,0 +1,31 @@
+// Norm: RMSNorm (Llama) or LayerNorm (GPT-2) over the last dim. x must stay in place until
+// backward_weight.
+#pragma once
+
+#include "nn/pass.h"
+
+namespace boreal::nn {
+
+enum class NormKind : std::uint8_t { rms, layer };
+
+class Norm {
+ public:
+  Norm(const std::string& name, NormKind kind, std::int64_t width, double eps, LayerIds& ids);
+
+  void forward(const Pass& pass, const tensor::Tensor& x, tensor::Tensor y) const;
+  // dx = dres + gradient through the norm. Remembers dy for backward_weight.
+  void backward_input(const Pass& pass, const tensor::Tensor& dy, const tensor::Tensor* dres,
+                      tensor::Tensor dx) const;
+  void backward_weight(const Pass& pass) const;
+
+  void visit(std::vector<Parameter*>& parameters);
+
+ private:
+  Parameter weight_;
+  Parameter bias_;
+  NormKind kind_;
+  double eps_;
+  std::int64_t id_;
+};
+
+}  // namespace boreal::nn
