@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "spec/characters.h"
 #include "spec/node_tree.h"
 
 namespace boreal::spec {
@@ -127,7 +128,7 @@ std::string Node::shown() const {
     case NodeKind::map: return "a map";
     case NodeKind::scalar: break;
   }
-  return tree_->plain ? quoted(tree_->text) : "the text " + quoted(tree_->text);
+  return tree_->plain ? in_quotes(tree_->text) : "the text " + in_quotes(tree_->text);
 }
 
 std::vector<std::string> Node::keys() const {
@@ -156,7 +157,7 @@ Status Node::allow_only(const std::vector<std::string>& known) const {
     const auto near = nearest(entry.key, known);
     const std::string hint = near ? fmt::format("did you mean {}?", *near)
                                   : fmt::format("known here: {}", fmt::join(known, ", "));
-    return wrong_usage("{}: unknown key {}; {}", where_key(entry.key), quoted(entry.key), hint);
+    return wrong_usage("{}: unknown key {}; {}", where_key(entry.key), in_quotes(entry.key), hint);
   }
   return Done{};
 }
@@ -199,7 +200,7 @@ Result<double> Node::as_double(std::string_view what) const {
   if (!tree_->plain) return wrong(expected + (is_real(text) ? "; remove the quotes" : ""));
   if (!is_real(text)) return wrong(expected + number_hint(text));
   const auto value = to_real(text);
-  if (!value) return wrong(expected + " that a double holds (1e-307 to 1e308)");
+  if (!value) return wrong(expected + " that a double can hold");
   return *value;
 }
 
@@ -218,7 +219,7 @@ Result<bool> Node::as_bool(std::string_view what) const {
 
 Result<std::vector<std::string>> Node::as_strings(std::string_view what) const {
   if (!is_list()) {
-    const std::string hint = is_scalar() ? fmt::format("; write [{}]", quoted(tree_->text)) : "";
+    const std::string hint = is_scalar() ? fmt::format("; write [{}]", in_quotes(tree_->text)) : "";
     return wrong(fmt::format("{} is {}, but a list is expected{}", what, shown(), hint));
   }
   std::vector<std::string> out;

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <utility>
 
+#include "spec/characters.h"
 #include "spec/node_tree.h"
 
 namespace boreal::spec {
@@ -61,21 +62,6 @@ bool is_flow_error(const std::string& message) {
   return message == YAML::ErrorMsg::END_OF_MAP_FLOW || message == YAML::ErrorMsg::END_OF_SEQ_FLOW;
 }
 
-// Length of the UTF-8 character at the start of text, 0 if there is none (overlong, surrogate,
-// above U+10FFFF, cut).
-std::size_t character_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f)) return 0;
-  if ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f)) return 0;
-  return length;
-}
-
 // Tabs that indent and directives, which yaml-cpp takes in part; both mean something other than
 // what the writer sees.
 Status check_line(std::string_view line, bool before_content, std::string_view name, int number) {
@@ -85,7 +71,7 @@ Status check_line(std::string_view line, bool before_content, std::string_view n
     return wrong_usage("{}:{}: a tab indents this line; indent with blanks", name, number);
   if (before_content && line[0] == '%')
     return wrong_usage("{}:{}: directives ({}) are not read; remove the line", name, number,
-                       quoted(line));
+                       in_quotes(line));
   return Done{};
 }
 
@@ -120,48 +106,6 @@ std::string normalised(std::string_view text) {
 }
 
 }  // namespace
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  std::size_t taken = 0;
-  while (!text.empty() && taken < 60) {
-    const std::size_t length = character_length(text);
-    const auto byte = static_cast<unsigned char>(text[0]);
-    if (length == 0 || byte < 0x20 || byte == 0x7f) {
-      out += byte == '\n' ? "\\n" : byte == '\t' ? "\\t" : fmt::format("\\x{:02x}", byte);
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-    taken += std::max<std::size_t>(length, 1);
-  }
-  return out + (text.empty() ? "\"" : "...\"");
-}
-
-Status check_characters(std::string_view text, std::string_view name) {
-  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
-    return wrong_usage("{}:1: the file is UTF-16; save it as UTF-8", name);
-  int line = 1;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = character_length(text.substr(at));
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (length == 0)
-      return wrong_usage(
-          "{}:{}: byte {} is 0x{:02x}, which is no valid UTF-8; save the file as UTF-8", name, line,
-          at, byte);
-    const bool c1 = length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0;
-    if (c1 || byte == 0x7f || (byte < 0x20 && byte != '\n' && byte != '\r' && byte != '\t')) {
-      const int code = c1 ? static_cast<unsigned char>(text[at + 1]) : byte;
-      return wrong_usage(
-          "{}:{}: control character U+{:04X} at byte {}; write it as \"\\x{:02x}\" in double "
-          "quotes",
-          name, line, code, at, code);
-    }
-    if (byte == '\n') ++line;
-    at += length;
-  }
-  return Done{};
-}
 
 class TreeBuilder final : public YAML::EventHandler {
  public:
@@ -263,8 +207,8 @@ class TreeBuilder final : public YAML::EventHandler {
           fmt::format("values are nested deeper than {}; is a bracket not closed?", kDepthMax)};
     if (!open_.empty() && open_.back().tree->kind == NodeKind::map && !open_.back().key)
       throw Stop{mark.line + 1,
-                 "a key must be a word, but a bracket stands here; put text that begins with { or "
-                 "[ in quotes"};
+                 "a key must be a word, but a bracket stands here; is it closed, or does text that "
+                 "begins with it need quotes?"};
     open_.push_back({.tree = make(kind, mark),
                      .flow = style == YAML::EmitterStyle::Flow,
                      .key = {},
@@ -281,8 +225,9 @@ class TreeBuilder final : public YAML::EventHandler {
     Frame& frame = open_.back();
     const auto twin = frame.tree->index.find(key);
     if (twin != frame.tree->index.end()) {
-      throw Stop{mark.line + 1, fmt::format("the key {} stands twice, first on line {}; remove one",
-                                            quoted(key), frame.tree->entries[twin->second].line)};
+      throw Stop{mark.line + 1,
+                 fmt::format("the key {} stands twice, first on line {}; remove one",
+                             in_quotes(key), frame.tree->entries[twin->second].line)};
     }
     frame.key = key;
     frame.key_line = mark.line + 1;

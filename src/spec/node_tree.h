@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "spec/node.h"
@@ -29,12 +28,5 @@ struct Node::Tree {
   std::vector<Entry> entries;  // in file order
   std::map<std::string, std::size_t, std::less<>> index;
 };
-
-// Text in quotes for a message: cut to 60 bytes at a character, control characters escaped.
-std::string quoted(std::string_view text);
-
-// Nothing if text is what YAML may hold; else the error, with its line. Bytes are checked here
-// since yaml-cpp replaces invalid UTF-8 in silence and takes a 0x04 for the end of the file.
-Status check_characters(std::string_view text, std::string_view name);
 
 }  // namespace boreal::spec
