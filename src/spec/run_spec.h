@@ -1,8 +1,9 @@
-// RunSpec: the typed description of a run, the only thing parsed from text. Read with read_run_spec (reader.h), printed
-// and hashed by the same list of fields, so a field added here is read, checked, printed and listed in --help at once.
+// RunSpec: the typed description of a run, the only thing parsed from text. Read with read_run_spec
+// (reader.h), printed and hashed by the same list of fields, so a field added here is read,
+// checked, printed and listed in --help at once.
 //
-// A field is visited as v(key, member, help): help is "what it is [unit]". Defaults are the member initialisers.
-// Thread rule: a value; const after reading.
+// A field is visited as v(key, member, help): help is "what it is [unit]". Defaults are the member
+// initialisers. Thread rule: a value; const after reading.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct ModelSpec {
     v("layers", layers, "number of blocks");
     v("heads", heads, "query heads");
     v("kv_heads", kv_heads, "key and value heads; 0: as many as heads");
-    v("ffn", ffn, "width of the MLP [elements]; 0: 4 x hidden (gpt2), 8/3 x hidden rounded up to 64 (llama)");
+    v("ffn", ffn,
+      "width of the MLP [elements]; 0: 4 x hidden (gpt2), 8/3 x hidden rounded up to 64 (llama)");
     v("vocab", vocab, "vocabulary [ids]; 0: the tokenizer's");
     v("context", context, "longest sequence the model takes [tokens]");
     v("dtype", dtype, "bf16 (fp32 masters and gradient sums) or fp32");
@@ -61,13 +63,15 @@ struct SourceSpec {
   template <class V>
   void visit(V& v) {
     v("name", name, "name in reports; default: the file's");
-    v("table", table, "a table (.csv, .tsv, .jsonl, also .gz, .zst) with its card templates (.yaml) beside it");
+    v("table", table,
+      "a table (.csv, .tsv, .jsonl, also .gz, .zst) with its card templates (.yaml) beside it");
     v("text", text, "plain text (.txt, also .gz, .zst)");
     v("jsonl", jsonl, "JSON lines, one document a line");
     v("shards", shards, "finished token shards: path without .bin/.idx");
     v("synthetic", synthetic, "uniformly random token ids, for benchmarks");
     v("field", field, "the key that holds the text of a JSON line");
-    v("bundle", bundle, "name under which scores and counts are grouped; default: the table's tranche or the name");
+    v("bundle", bundle,
+      "name under which scores and counts are grouped; default: the table's tranche or the name");
     v("licence", licence, "licence of the documents; default: the table's");
     v("weight", weight, "share of the training samples relative to the other sources");
     v("max_records", max_records, "use only so many records, picked by hash; 0: all");
@@ -87,12 +91,16 @@ struct DataSpec {
   template <class V>
   void visit(V& v) {
     v("root", root, "folder that relative paths of sources start from");
-    v("tokenizer", tokenizer, "train: make one from the documents; or the path of a tokenizer.json");
+    v("tokenizer", tokenizer,
+      "train: make one from the documents; or the path of a tokenizer.json");
     v("sources", sources, "list of sources");
     v("sequence", sequence, "length of a training row [tokens]");
-    v("document_mask", document_mask, "documents in one row do not see each other and count positions from zero");
-    v("validation", validation, "share of the records (of the text, for plain text) kept for validation");
-    v("warm_records", warm_records, "share of the documents that the first warm_steps draw from; 0: all");
+    v("document_mask", document_mask,
+      "documents in one row do not see each other and count positions from zero");
+    v("validation", validation,
+      "share of the records (of the text, for plain text) kept for validation");
+    v("warm_records", warm_records,
+      "share of the documents that the first warm_steps draw from; 0: all");
     v("warm_steps", warm_steps, "steps that see only warm_records of the documents");
   }
 };
@@ -104,7 +112,8 @@ struct TokenizerSpec {
   template <class V>
   void visit(V& v) {
     v("vocab", vocab, "size of a trained vocabulary [ids]");
-    v("pattern", pattern, "how text is cut before merging: words (a name has the same ids everywhere) or gpt2");
+    v("pattern", pattern,
+      "how text is cut before merging: words (a name has the same ids everywhere) or gpt2");
   }
 };
 
@@ -119,7 +128,8 @@ struct CardsSpec {
   void visit(V& v) {
     v("families", families, "file of phrasing families");
     v("heldout_every", heldout_every, "of so many families one is held out for each property");
-    v("facts_per_document", facts_per_document, "facts a document holds; 0: as many as fit the sequence");
+    v("facts_per_document", facts_per_document,
+      "facts a document holds; 0: as many as fit the sequence");
     v("max_facts", max_facts, "train on a named set of so many facts (record, property); 0: all");
     v("loss_on_values", loss_on_values, "only the tokens of values count in the loss");
   }
@@ -141,7 +151,8 @@ struct MeshSpec {
     v("dp_shard", dp_shard, "data-parallel ranks that share the optimizer state");
     v("zero", zero, "what dp_shard shards: 1 optimizer state, 2 and gradients, 3 and weights");
     v("tp", tp, "tensor-parallel ranks");
-    v("sequence_parallel", sequence_parallel, "split activations between the tensor-parallel pairs");
+    v("sequence_parallel", sequence_parallel,
+      "split activations between the tensor-parallel pairs");
     v("pp", pp, "pipeline stages");
     v("cp", cp, "context-parallel ranks");
     v("ep", ep, "expert-parallel ranks");
@@ -161,7 +172,8 @@ struct TrainSpec {
     v("steps", steps, "optimizer steps; or give tokens");
     v("tokens", tokens, "training tokens, rounded up to whole steps [tokens]");
     v("batch_sequences", batch_sequences, "rows in one optimizer step, over all ranks");
-    v("micro_batch_sequences", micro_batch_sequences, "rows in one forward and backward of a rank; 0: all of its rows");
+    v("micro_batch_sequences", micro_batch_sequences,
+      "rows in one forward and backward of a rank; 0: all of its rows");
     v("recompute", recompute, "activations dropped and computed again: none or full");
     v("init_from", init_from, "Hugging Face folder or checkpoint with the initial weights");
   }
@@ -215,7 +227,8 @@ struct EvalSpec {
 
   template <class V>
   void visit(V& v) {
-    v("every_steps", every_steps, "steps between validation losses while training; 0: only at the end");
+    v("every_steps", every_steps,
+      "steps between validation losses while training; 0: only at the end");
     v("tasks", tasks, "tasks to score; default: all that prep wrote, and perplexity");
     v("max_items", max_items, "items a task is scored on, picked by hash; 0: all");
     v("prompts", prompts, "prompts whose completions are shown in the report");
