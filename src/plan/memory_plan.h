@@ -1,0 +1,39 @@
+// The memory of a training step, known before it runs: the same model and the same step are run on
+// the meta device, where shapes flow and nothing is computed, and the arena's high-water mark is
+// read off.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/decoder.h"
+
+namespace boreal::plan {
+
+struct StepShape {
+  std::int64_t rows = 1;      // sequences of a micro-batch
+  std::int64_t sequence = 1;  // tokens of a sequence
+  bool recompute = false;
+  std::int64_t threads = 1;  // attention scratch is per thread
+};
+
+struct MemoryPlan {
+  std::int64_t weights_bytes = 0;  // plain forms
+  std::int64_t packed_bytes = 0;   // packed for the matrix products
+  std::int64_t masters_bytes = 0;
+  std::int64_t gradients_bytes = 0;
+  std::int64_t moments_bytes = 0;
+  std::int64_t constants_bytes = 0;  // rotary table
+  std::int64_t arena_bytes = 0;      // activations and workspace: their largest sum
+  std::int64_t batch_bytes = 0;
+
+  std::int64_t total_bytes() const;
+  // Class and bytes, in the order in which people ask.
+  std::vector<std::pair<std::string, std::int64_t>> classes() const;
+};
+
+MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape);
+
+}  // namespace boreal::plan

@@ -1,0 +1,139 @@
+#include "train/replica.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace boreal::train {
+
+using tensor::Shape;
+using tensor::Tensor;
+
+Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shape,
+                 device::Pool& pool)
+    : ctx_(device::cpu_context(pool)),
+      model_(config),
+      shape_(shape),
+      plan_(plan::plan_training(model_, shape)),
+      state_(model_.parameters(), false),
+      weights_(model_.parameters(), config.dtype, true, false),
+      arena_(plan_.arena_bytes) {
+  const std::int64_t tokens = shape.rows * shape.sequence;
+  feed_ = tensor::Block(tokens * 4 * 7);
+  std::int64_t used = 0;
+  const auto take = [&](DType dtype) {
+    Tensor tensor(feed_.data() + used * tokens * 4, dtype, Shape{tokens});
+    ++used;
+    return tensor;
+  };
+  rows_.id = take(DType::i32);
+  rows_.position = take(DType::i32);
+  rows_.keys_max = shape.sequence;
+  rows_.spans.reserve(static_cast<std::size_t>(tokens));
+  targets_.row = take(DType::i32);
+  targets_.id = take(DType::i32);
+  targets_.seed = take(DType::f32);
+  targets_.loss = take(DType::f32);
+  weight_ = take(DType::f32);
+  model_.prepare(ctx_);
+}
+
+void spans_of(const tokens::Batch& batch, std::vector<kernels::AttentionSpan>& spans) {
+  spans.clear();
+  for (std::int64_t r = 0; r < batch.rows; ++r) {
+    const std::int32_t* begin_of = batch.doc_begin.data() + r * batch.sequence;
+    for (std::int64_t begin = 0; begin < batch.sequence;) {
+      std::int64_t end = begin + 1;
+      while (end < batch.sequence && begin_of[end] == begin_of[begin]) ++end;
+      const std::int64_t row = r * batch.sequence + begin;
+      spans.push_back({.query_row = row,
+                       .queries = end - begin,
+                       .query_begin = 0,
+                       .kv_row = row,
+                       .keys = end - begin});
+      begin = end;
+    }
+  }
+}
+
+void Replica::load(const tokens::Batch& batch, double scale) {
+  const std::int64_t tokens = batch.rows * batch.sequence;
+  CHECK_LE(tokens, shape_.rows * shape_.sequence);
+  CHECK_LE(batch.sequence, shape_.sequence);
+  const auto bytes = static_cast<std::size_t>(tokens) * 4;
+  rows_.count = tokens;
+  const auto cut = [&](Tensor& tensor, std::int64_t count) {
+    tensor.shape = Shape{count}, tensor.row_stride = count;
+  };
+  cut(rows_.id, tokens);
+  cut(rows_.position, tokens);
+  std::memcpy(rows_.id.data, batch.input.data(), bytes);
+  std::memcpy(rows_.position.data, batch.position.data(), bytes);
+  spans_of(batch, rows_.spans);
+  std::int64_t n = 0;
+  for (std::int64_t i = 0; i < tokens; ++i) {
+    const float weight = batch.weight[static_cast<std::size_t>(i)];
+    if (weight == 0) continue;
+    static_cast<std::int32_t*>(targets_.row.data)[n] = static_cast<std::int32_t>(i);
+    static_cast<std::int32_t*>(targets_.id.data)[n] = batch.target[static_cast<std::size_t>(i)];
+    static_cast<float*>(targets_.seed.data)[n] = static_cast<float>(weight * scale);
+    static_cast<float*>(weight_.data)[n] = weight;
+    ++n;
+  }
+  for (Tensor* tensor : {&targets_.row, &targets_.id, &targets_.seed, &targets_.loss, &weight_})
+    cut(*tensor, n);
+  targets_.count = n;
+}
+
+double Replica::run(const tokens::Batch& batch, double scale, nn::GradientSink* gradients) {
+  load(batch, scale);
+  model_.train(ctx_, arena_, weights_, gradients, rows_, targets_, shape_.recompute);
+  return kernels::weighted_sum(ctx_, targets_.loss, weight_);
+}
+
+double Replica::accumulate(const tokens::Batch& batch, double scale) {
+  return run(batch, scale, &state_) * scale;
+}
+double Replica::evaluate(const tokens::Batch& batch) {
+  return run(batch, 1, nullptr);
+}
+
+double Replica::gradient_norm() const {
+  return std::sqrt(kernels::sum_squares(ctx_, state_.all_gradients()));
+}
+
+std::string Replica::first_non_finite() const {
+  auto& state = const_cast<parallel::ShardedState&>(state_);
+  for (const nn::Parameter* p : model_.parameters())
+    if (!std::isfinite(
+            kernels::sum_squares(ctx_, state.gradient(*p).reshaped(Shape{p->shape.elements()}))))
+      return "gradient of " + p->name;
+  for (const nn::Parameter* p : model_.parameters())
+    if (!std::isfinite(
+            kernels::sum_squares(ctx_, state.master(*p).reshaped(Shape{p->shape.elements()}))))
+      return "weight " + p->name;
+  return {};
+}
+
+void Replica::update(const spec::OptimSpec& optim, double lr, double grad_scale,
+                     std::int64_t step) {
+  for (const nn::Parameter* p : model_.parameters()) {
+    const auto flat = [&](Tensor tensor) { return tensor.reshaped(Shape{p->shape.elements()}); };
+    kernels::adamw(ctx_, flat(state_.master(*p)), flat(state_.gradient(*p)),
+                   flat(state_.first_moment(*p)), flat(state_.second_moment(*p)),
+                   {.lr = lr,
+                    .beta1 = optim.betas[0],
+                    .beta2 = optim.betas[1],
+                    .eps = optim.eps,
+                    .weight_decay = p->decay ? optim.weight_decay : 0,
+                    .grad_scale = grad_scale,
+                    .step = step});
+  }
+  zero_gradients();
+  publish();
+}
+
+void Replica::zero_gradients() {
+  kernels::fill_zero(ctx_, state_.all_gradients());
+}
+
+}  // namespace boreal::train

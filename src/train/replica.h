@@ -1,0 +1,73 @@
+// Replica: a model with its weights, gradients and optimizer state on one device, and the
+// arithmetic of a step. It knows no files, no clock and no schedule: Trainer drives it.
+//
+// A step is: accumulate() for each micro-batch, gradient_norm(), update(). Memory is planned on
+// construction; nothing is allocated by a step. Thread rule: the thread that owns the pool.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "kernels/ops.h"
+#include "model/decoder.h"
+#include "parallel/sharded_state.h"
+#include "plan/memory_plan.h"
+#include "spec/run_spec.h"
+#include "tokens/token_stream.h"
+
+namespace boreal::train {
+
+class Replica {
+ public:
+  Replica(const model::DecoderConfig& config, const plan::StepShape& shape, device::Pool& pool);
+
+  const model::Decoder& model() const { return model_; }
+  parallel::ShardedState& state() { return state_; }
+  parallel::WeightStore& weights() { return weights_; }
+  const plan::MemoryPlan& plan() const { return plan_; }
+  const device::Context& ctx() const { return ctx_; }
+
+  // Makes the computing forms of the weights from the masters. After the masters changed by other
+  // means than update().
+  void publish() { weights_.publish(ctx_, state_); }
+
+  // Forward and backward; adds to the gradients. Each row's loss counts weight * scale (scale = 1 /
+  // sum of all weights of the step). Returns the sum of loss * weight * scale. Requires batch.rows
+  // and sequence within the planned shape.
+  double accumulate(const tokens::Batch& batch, double scale);
+  // Forward only. Sum of loss * weight.
+  double evaluate(const tokens::Batch& batch);
+
+  // Square root of the sum of squares of all gradients.
+  double gradient_norm() const;
+  // The first parameter whose gradient (or else value) is not finite; "" if all are.
+  std::string first_non_finite() const;
+
+  // One AdamW step on all parameters (decay on matrices only), zeroes the gradients, publishes the
+  // weights.
+  void update(const spec::OptimSpec& optim, double lr, double grad_scale, std::int64_t step);
+  void zero_gradients();
+
+ private:
+  struct Feed;
+  double run(const tokens::Batch& batch, double scale, nn::GradientSink* gradients);
+  void load(const tokens::Batch& batch, double scale);
+
+  device::Context ctx_;
+  model::Decoder model_;
+  plan::StepShape shape_;
+  plan::MemoryPlan plan_;
+  parallel::ShardedState state_;
+  parallel::WeightStore weights_;
+  tensor::Arena arena_;
+  tensor::Block feed_;
+  nn::Rows rows_;
+  nn::Targets targets_;
+  tensor::Tensor weight_;  // fp32, of the targets
+};
+
+// Documents of a batch as attention spans: a span ends where doc_begin changes.
+void spans_of(const tokens::Batch& batch, std::vector<kernels::AttentionSpan>& spans);
+
+}  // namespace boreal::train
