@@ -1,0 +1,91 @@
+// Engine: token ids in, token ids out. Sequences are admitted as slots become free and decoded
+// together (continuous batching, Yu et al., "Orca", 2022); prompts go through in pieces beside the
+// sequences that are decoding. A sequence's logits are bit-equal whatever else is in the batch and
+// however its prompt was cut. Knows nothing about text. Thread rule: one thread, the one that owns
+// the pool.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "infer/sampler.h"
+#include "model/decoder.h"
+
+namespace boreal::infer {
+
+struct Request {
+  std::vector<std::int32_t> prompt;  // at least one token
+  std::int64_t max_tokens = 64;
+  Sampling sampling;
+  std::vector<std::int32_t> stop;  // generation ends after one of these; it is part of the result
+};
+
+struct Completion {
+  std::vector<std::int32_t> tokens;
+  std::vector<double> log_probabilities;  // of each token under the unmodified distribution
+  bool stopped = false;                   // by a stop token, else by length
+};
+
+// log P(continuation | context), and whether greedy decoding would have given just it.
+struct Score {
+  double log_probability = 0;
+  std::int64_t tokens = 0;
+  bool greedy = false;
+};
+
+struct EngineLimits {
+  std::int64_t sequences = 8;   // decoded together
+  std::int64_t capacity = 256;  // tokens of one sequence, prompt and completion
+  std::int64_t rows = 256;      // rows of one pass
+};
+
+class Engine {
+ public:
+  // model and weights outlive the engine. Memory is planned here.
+  Engine(const model::Decoder& model, nn::WeightSource& weights, const device::Context& ctx,
+         const EngineLimits& limits);
+
+  // Called with (request, token) as tokens come; may be empty.
+  using OnToken = std::function<void(std::size_t, std::int32_t)>;
+
+  // Requires prompts within capacity; a completion ends at capacity.
+  std::vector<Completion> generate(std::span<const Request> requests, const OnToken& on_token = {});
+
+  struct ScoreRequest {
+    std::vector<std::int32_t> context;       // at least one token
+    std::vector<std::int32_t> continuation;  // at least one token
+  };
+  // Many at once, packed behind each other in a pass. Requires context + continuation within
+  // limits.rows.
+  std::vector<Score> score(std::span<const ScoreRequest> requests);
+
+  // Logits fp32 [n, vocab] of every position of one sequence, fed in pieces of `piece` tokens
+  // through the cache (0: whole, no cache). For tests of bit-equality.
+  std::vector<float> all_logits(std::span<const std::int32_t> tokens, std::int64_t piece);
+
+ private:
+  struct Slot {
+    std::size_t request = 0;
+    std::int64_t fed = 0;  // tokens whose keys are cached
+    std::vector<std::int32_t> tokens;
+    bool busy = false;
+  };
+  void admit(std::span<const Request> requests, std::size_t& next);
+  void add_row(std::int32_t id, std::int64_t position);
+  // Runs the rows gathered so far; logits of `wanted` rows.
+  const float* run(std::span<const std::int32_t> wanted, bool cached);
+
+  const model::Decoder& model_;
+  nn::WeightSource& weights_;
+  device::Context ctx_;
+  EngineLimits limits_;
+  tensor::Arena arena_;
+  tensor::Block cache_memory_, feed_memory_, logits_memory_;
+  std::vector<nn::LayerState> state_;
+  nn::Rows rows_;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace boreal::infer
