@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "spec/node.h"
 #include "spec/reader.h"
 
 namespace boreal::spec {
@@ -16,7 +17,7 @@ class SpecFolder : public testing::Test {
  protected:
   void SetUp() override {
     const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    dir = testing::TempDir() + "/boreal_spec_" + info->name();
+    dir = join_path(testing::TempDir(), std::string("boreal_spec_") + info->name());
     ASSERT_TRUE(env.remove_all(dir).ok());
     ASSERT_TRUE(env.make_dirs(dir).ok());
   }
