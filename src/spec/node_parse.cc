@@ -5,6 +5,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <array>
 #include <sstream>
 #include <utility>
@@ -37,12 +38,17 @@ const std::array kRewordings = {
         "a key is expected here; is the indentation uneven, a ':' missing, or text not in quotes?"},
     Rewording{YAML::ErrorMsg::END_OF_SEQ,
               "a list item is expected here; is a '- ' missing or the indentation uneven?"},
-    Rewording{YAML::ErrorMsg::END_OF_MAP_FLOW, "the '{' that stands here is not closed by a '}'"},
-    Rewording{YAML::ErrorMsg::END_OF_SEQ_FLOW, "the '[' that stands here is not closed by a ']'"},
+    Rewording{YAML::ErrorMsg::END_OF_MAP_FLOW,
+              "the '{' that stands here has no '}', or a ',' is missing inside"},
+    Rewording{YAML::ErrorMsg::END_OF_SEQ_FLOW,
+              "the '[' that stands here has no ']', or a ',' is missing inside"},
     Rewording{YAML::ErrorMsg::MAP_VALUE,
-              "a ':' stands where no key can be; put text that holds ': ' in quotes"},
+              "a ':' stands where no key can be; is one missing on the line before, or does text "
+              "that holds ': ' need quotes?"},
     Rewording{YAML::ErrorMsg::EOF_IN_SCALAR,
-              "the text that begins before here has no closing quote"},
+              "the text in quotes that begins here has no closing quote"},
+    Rewording{YAML::ErrorMsg::DOC_IN_SCALAR,
+              "the text in quotes that begins here has no closing quote"},
     Rewording{YAML::ErrorMsg::UNKNOWN_TOKEN,
               "no value begins with this character; put it in quotes"},
     Rewording{YAML::ErrorMsg::BLOCK_ENTRY,
@@ -56,6 +62,10 @@ std::string reworded(const std::string& message) {
   for (const Rewording& entry : kRewordings)
     if (message.starts_with(entry.yaml_cpp)) return std::string(entry.ours);
   return "not YAML: " + message;
+}
+
+bool is_quote_error(const std::string& message) {
+  return message == YAML::ErrorMsg::EOF_IN_SCALAR || message == YAML::ErrorMsg::DOC_IN_SCALAR;
 }
 
 bool is_flow_error(const std::string& message) {
@@ -91,6 +101,8 @@ Status check_lines(std::string_view text, std::string_view name) {
 }
 
 // Without the byte-order mark, with \n at the end of lines, as the marks of yaml-cpp count them.
+// The end of the document is written down: at the bare end of a file yaml-cpp takes an open quote
+// for a closed one.
 std::string normalised(std::string_view text) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   std::string out;
@@ -102,7 +114,8 @@ std::string normalised(std::string_view text) {
       out += '\n';
     }
   }
-  return out;
+  if (!out.empty() && out.back() != '\n') out += '\n';
+  return out + "...\n";
 }
 
 }  // namespace
@@ -129,6 +142,10 @@ class TreeBuilder final : public YAML::EventHandler {
   }
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_properties(mark, anchor);
+    if (!open_.empty() && open_.back().key && open_.back().key_pos == mark.pos && !in_brackets()) {
+      throw Stop{mark.line + 1,
+                 fmt::format("a ':' is missing after {}", in_quotes(*open_.back().key))};
+    }
     auto tree = make(NodeKind::null, mark);
     // yaml-cpp marks an absent value where the next one begins; the key's line is what the reader
     // looks for.
@@ -158,15 +175,19 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnSequenceEnd() override { close(); }
   void OnMapEnd() override { close(); }
 
-  // Where the innermost bracket that is still open stands; `otherwise` if none is.
+  // The line of the innermost bracket that is still open; `otherwise` if none is.
   int open_bracket_line(int otherwise) const {
     for (auto frame = open_.rbegin(); frame != open_.rend(); ++frame)
       if (frame->flow) return frame->tree->line;
     return otherwise;
   }
+  // The line of the last key or value that was read whole.
+  int last_line() const { return last_line_; }
 
   Result<Node> finish() && {
-    if (!root_) return wrong_usage("{}:1: the file holds no value; was it saved?", *name_);
+    if (!root_ || root_->kind == NodeKind::null) {
+      return wrong_usage("{}:1: no value stands here; is it empty, or was it not saved?", *name_);
+    }
     return Node(std::move(root_));
   }
 
@@ -176,7 +197,12 @@ class TreeBuilder final : public YAML::EventHandler {
     bool flow = false;
     std::optional<std::string> key;  // of a map: waits for its value
     int key_line = 0;
+    int key_pos = 0;
   };
+
+  bool in_brackets() const {
+    return std::any_of(open_.begin(), open_.end(), [](const Frame& frame) { return frame.flow; });
+  }
 
   std::shared_ptr<Tree> make(NodeKind kind, const YAML::Mark& mark) const {
     auto tree = std::make_shared<Tree>();
@@ -188,7 +214,8 @@ class TreeBuilder final : public YAML::EventHandler {
 
   // The events do not tell `! x` from a quoted x, nor an anchor on nothing, so the source is looked
   // at as well.
-  void refuse_properties(const YAML::Mark& mark, YAML::anchor_t anchor) const {
+  void refuse_properties(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    last_line_ = mark.line + 1;
     const auto at = static_cast<std::size_t>(mark.pos);
     const char first = mark.pos >= 0 && at < text_.size() ? text_[at] : ' ';
     if (first == '!')
@@ -231,6 +258,7 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     frame.key = key;
     frame.key_line = mark.line + 1;
+    frame.key_pos = mark.pos;
   }
 
   void attach(std::shared_ptr<Tree> value) {
@@ -254,6 +282,7 @@ class TreeBuilder final : public YAML::EventHandler {
   std::string_view text_;
   std::shared_ptr<const std::string> name_;
   std::vector<Frame> open_;
+  int last_line_ = 1;
   std::shared_ptr<Tree> root_;
 };
 
@@ -267,6 +296,7 @@ Result<Node> Node::parse(const std::string& text, const std::string& name) {
   RETURN_IF_ERROR(check_characters(text, name));
   const std::string lines = normalised(text);
   RETURN_IF_ERROR(check_lines(lines, name));
+  const auto last = std::max(static_cast<int>(std::count(lines.begin(), lines.end(), '\n')) - 1, 1);
   std::istringstream stream(lines);
   TreeBuilder builder(lines, name);
   try {
@@ -276,9 +306,10 @@ Result<Node> Node::parse(const std::string& text, const std::string& name) {
   } catch (const Stop& stop) {
     return wrong_usage("{}:{}: {}", name, stop.line, stop.message);
   } catch (const YAML::Exception& error) {
-    const int line = is_flow_error(error.msg) ? builder.open_bracket_line(error.mark.line + 1)
-                                              : error.mark.line + 1;
-    return wrong_usage("{}:{}: {}", name, std::max(line, 1), reworded(error.msg));
+    int line = std::clamp(error.mark.line + 1, 1, last);
+    if (is_flow_error(error.msg)) line = builder.open_bracket_line(line);
+    if (is_quote_error(error.msg)) line = builder.last_line();
+    return wrong_usage("{}:{}: {}", name, line, reworded(error.msg));
   }
   return std::move(builder).finish();
 }

@@ -1,7 +1,6 @@
 #include "spec/reader.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -105,8 +104,11 @@ Status read_list(const Node& node, const std::string& path, std::vector<T>& list
         fmt::format("{} is {}, but a list is expected ([] for an empty one)", path, node.shown()));
   std::vector<T> items(node.size());
   origins.replace(path, node.where());
-  for (std::size_t i = 0; i < items.size(); ++i)
-    RETURN_IF_ERROR(read_value(node.at(i), fmt::format("{}.{}", path, i), items[i], origins));
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const std::string element = fmt::format("{}.{}", path, i);
+    origins.replace(element, node.at(i).where());
+    RETURN_IF_ERROR(read_value(node.at(i), element, items[i], origins));
+  }
   list = std::move(items);
   return Done{};
 }
@@ -114,9 +116,6 @@ Status read_list(const Node& node, const std::string& path, std::vector<T>& list
 template <class T>
 Status read_value(const Node& node, const std::string& path, T& member, Origins& origins) {
   if constexpr (Section<T>) {
-    // A list element is known by its line; the keys of other sections are set one by one.
-    if (!path.empty() && std::isdigit(static_cast<unsigned char>(path.back())) != 0)
-      origins.replace(path, node.where());
     if (!node.is_map()) {
       return node.wrong(fmt::format("{} is {}, but keys are expected: {}", path, node.shown(),
                                     fmt::join(keys_of(member), ", ")));
@@ -213,10 +212,12 @@ class Setting {
       return wrong(fmt::format("{} {}, so there is no element {}", path, has, *index));
     }
     T& element = list[static_cast<std::size_t>(*index)];
-    if constexpr (Section<T>) {
-      if (depth + 1 == parts_.size()) element = T();  // a list element is replaced, not merged
+    const std::string inner = fmt::format("{}.{}", path, *index);
+    if (depth + 1 == parts_.size()) {
+      element = T();  // a list element is replaced, not merged
+      origins.replace(inner, name_);
     }
-    return descend(element, depth + 1, fmt::format("{}.{}", path, *index), origins);
+    return descend(element, depth + 1, inner, origins);
   }
 
   // A single value is taken as it stands; lists and sections are written as YAML.
