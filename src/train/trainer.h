@@ -1,0 +1,67 @@
+// Trainer: the loop over steps. Runs named, timed phases over a token stream, writes metrics,
+// events and checkpoints, and goes on from the newest whole checkpoint. It owns no mathematics:
+// that is Replica's. Data order, learning rate and weights are functions of the step, so a run that
+// was killed and resumed ends with the same bits as one that was not. Thread rule: one thread, the
+// one that owns the pool.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/env.h"
+#include "base/result.h"
+#include "device/pool.h"
+#include "model/decoder.h"
+#include "spec/run_spec.h"
+#include "tokens/token_stream.h"
+
+namespace boreal::train {
+
+// Set by a signal handler, read between steps.
+enum class Stop : int { none, save_and_requeue, save_and_end, now };
+
+struct TrainInput {
+  std::vector<tokens::StreamSource> train;
+  std::vector<tokens::StreamSource> validation;
+  std::string tokenizer_json;  // copied into checkpoints; "" for synthetic data
+  std::string tokenizer_fingerprint;
+  std::int64_t end_of_text = -1;
+  std::int64_t vocab = 0;
+};
+
+struct TrainOptions {
+  std::string out;              // output folder, held by the caller's ledger
+  std::string resume = "auto";  // auto, never, or the path of a checkpoint
+  bool quiet = false;
+  double peak_flops = 0;      // of this machine and dtype, for flop_utilisation; 0: unknown
+  std::string resolved_yaml;  // of the spec, kept in checkpoints
+  std::string spec_hash;
+  const std::atomic<Stop>* stop = nullptr;
+};
+
+struct TrainSummary {
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+  std::int64_t first_step = 0;  // steps that were already done
+  double loss = 0;
+  double validation_loss = 0;  // not a number when there is nothing to validate on
+  double wall_s = 0;
+  double tokens_per_s = 0;  // median over the steps of this process
+  double flop_utilisation = 0;
+  std::int64_t parameters = 0;
+  std::string checkpoint;  // folder of the last one
+};
+
+// Steps that the spec asks for: train.steps, or enough for train.tokens.
+std::int64_t steps_of(const spec::RunSpec& spec);
+
+// Kinds of error: usage (spec), refused (shards, checkpoint), failed (not finite, disk), try_again
+// and interrupted (a signal; everything is saved).
+Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
+                           const spec::RunSpec& spec, const model::DecoderConfig& config,
+                           const TrainInput& input, const TrainOptions& options);
+
+}  // namespace boreal::train
