@@ -20,7 +20,7 @@ add_library(boreal_flags INTERFACE)
 # x86-64-v2 is the baseline of the binary; wider instructions sit behind run-time dispatch in kernels/.
 target_compile_options(boreal_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
-  -Wduplicated-cond -Wlogical-op -ffp-contract=off
+  -Wno-missing-field-initializers -Wduplicated-cond -Wlogical-op -ffp-contract=off
   $<$<BOOL:${BOREAL_WERROR}>:-Werror>
   $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-march=x86-64-v2>)
 target_compile_definitions(boreal_flags INTERFACE BOREAL_VERSION="${PROJECT_VERSION}" _GLIBCXX_ASSERTIONS)
