@@ -28,72 +28,27 @@ class Dice {
   std::uint64_t next_ = 0;
 };
 
+// At every $; a NUL is the last piece, since a literal cannot hold one in passing.
+std::vector<std::string> split(std::string_view pieces) {
+  std::vector<std::string> out;
+  while (true) {
+    const std::size_t end = pieces.find('$');
+    out.emplace_back(pieces.substr(0, end));
+    if (end == std::string_view::npos) break;
+    pieces.remove_prefix(end + 1);
+  }
+  out.emplace_back(1, '\0');
+  return out;
+}
+
 // Pieces that YAML reads in ways of its own when they stand without quotes, or that are easily lost
 // within them.
 std::string random_text(Dice& dice) {
-  static const std::vector<std::string> kPieces = {"a",
-                                                   "Word",
-                                                   " ",
-                                                   "  ",
-                                                   ": ",
-                                                   ":",
-                                                   "#",
-                                                   " #",
-                                                   "-",
-                                                   "- ",
-                                                   "---",
-                                                   "...",
-                                                   "?",
-                                                   "[",
-                                                   "]",
-                                                   "{",
-                                                   "}",
-                                                   ",",
-                                                   "&",
-                                                   "*",
-                                                   "!",
-                                                   "|",
-                                                   ">",
-                                                   "%",
-                                                   "@",
-                                                   "`",
-                                                   "'",
-                                                   "''",
-                                                   "\"",
-                                                   "\\",
-                                                   "\\n",
-                                                   "\n",
-                                                   "\n\n",
-                                                   "\r",
-                                                   "\r\n",
-                                                   "\t",
-                                                   "~",
-                                                   "null",
-                                                   "true",
-                                                   "No",
-                                                   "012",
-                                                   "1e5",
-                                                   ".inf",
-                                                   "0x1f",
-                                                   "\x01",
-                                                   "\x04",
-                                                   "\x1b",
-                                                   "\x7f",
-                                                   "\xc2\x80",
-                                                   "\xc2\x85",
-                                                   "\xc2\xa0",
-                                                   "\xc3\xa9",
-                                                   "\xe2\x80\xa8",
-                                                   "\xe2\x80\xa9",
-                                                   "\xef\xbb\xbf",
-                                                   "\xef\xbf\xbf",
-                                                   "\xf0\x9f\x8c\x8c",
-                                                   "<<",
-                                                   "/",
-                                                   "../x",
-                                                   "=",
-                                                   std::string(1, '\0'),
-                                                   "\a"};
+  static const std::vector<std::string> kPieces = split(
+      "a$Word$ $  $: $:$#$ #$-$- $---$...$?$[$]${$}$,$&$*$!$|$>$%$@$`$'$''$\"$\\$\\n$\n$\n\n$"
+      "\r$\r\n$\t$~$null$true$No$012$1e5$.inf$0x1f$\x01$\x04$\x1b$\x7f$\xc2\x80$\xc2\x85$"
+      "\xc2\xa0$\xc3\xa9$\xe2\x80\xa8$\xe2\x80\xa9$\xef\xbb\xbf$\xef\xbf\xbf$\xf0\x9f\x8c\x8c$"
+      "<<$/$../x$=$\a");
   std::string text;
   for (std::size_t i = dice.below(12); i > 0; --i) text += dice.one_of(kPieces);
   if (dice.below(50) == 0) text += std::string(3000, 'x') + " " + text;
@@ -284,52 +239,10 @@ TEST_F(RandomSpec, EveryFieldSetOnTheCommandLineEqualsTheFieldInTheFile) {
 }
 
 std::string damaged(std::string text, Dice& dice) {
-  static const std::vector<std::string> kPieces = {"\n",
-                                                   "\n  ",
-                                                   "\n    ",
-                                                   ": ",
-                                                   ":",
-                                                   "- ",
-                                                   "? ",
-                                                   "[",
-                                                   "]",
-                                                   "{",
-                                                   "}",
-                                                   ",",
-                                                   "&a ",
-                                                   "*a",
-                                                   "!",
-                                                   "!!str ",
-                                                   "|",
-                                                   ">-\n",
-                                                   "\"",
-                                                   "'",
-                                                   "#",
-                                                   " #",
-                                                   "%",
-                                                   "---\n",
-                                                   "...\n",
-                                                   "\t",
-                                                   "\r",
-                                                   "~",
-                                                   "null",
-                                                   "\\",
-                                                   "<<: ",
-                                                   "@",
-                                                   "\xef\xbb\xbf",
-                                                   "\xc3\xa9",
-                                                   "\x04",
-                                                   "\x80",
-                                                   "1e5",
-                                                   "012",
-                                                   "-1",
-                                                   "99999999999999999999",
-                                                   ".nan",
-                                                   "[[[[[[[[",
-                                                   "{{{{",
-                                                   "base: run.yaml\n",
-                                                   "seed: 3\n",
-                                                   std::string(1, '\0')};
+  static const std::vector<std::string> kPieces = split(
+      "\n$\n  $\n    $: $:$- $? $[$]${$}$,$&a $*a$!$!!str $|$>-\n$\"$'$#$ #$%$---\n$...\n$\t$"
+      "\r$~$null$\\$<<: $@$\xef\xbb\xbf$\xc3\xa9$\x04$\x80$1e5$012$-1$99999999999999999999$"
+      ".nan$[[[[[[[[${{{{$base: run.yaml\n$seed: 3\n");
   for (std::size_t i = 1 + dice.below(4); i > 0; --i) {
     const std::size_t at = dice.below(text.size() + 1);
     switch (dice.below(6)) {
