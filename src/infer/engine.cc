@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/philox.h"
+#include "kernels/ops.h"
 
 namespace boreal::infer {
 
@@ -70,7 +71,7 @@ void Engine::add_row(std::int32_t id, std::int64_t position) {
   ++rows_.count;
 }
 
-const float* Engine::run(std::span<const std::int32_t> wanted, bool cached) {
+float* Engine::run(std::span<const std::int32_t> wanted, bool cached) {
   nn::Rows rows = rows_;
   const auto cut = [&](Tensor& tensor) { tensor = ids(tensor.data, rows.count); };
   cut(rows.id);
@@ -84,7 +85,7 @@ const float* Engine::run(std::span<const std::int32_t> wanted, bool cached) {
                   logits);
   rows_.count = 0;
   rows_.spans.clear();
-  return static_cast<const float*>(logits.data);
+  return static_cast<float*>(logits.data);
 }
 
 void Engine::admit(std::span<const Request> requests, std::size_t& next) {
@@ -159,17 +160,17 @@ std::vector<Completion> Engine::generate(std::span<const Request> requests,
   }
 }
 
-std::vector<Score> Engine::score(std::span<const ScoreRequest> requests) {
-  std::vector<Score> scores(requests.size());
+std::vector<std::vector<Prediction>> Engine::predict(std::span<const Sequence> sequences) {
+  std::vector<std::vector<Prediction>> all(sequences.size());
   const auto vocab = static_cast<std::size_t>(model_.config().vocab);
-  for (std::size_t first = 0; first < requests.size();) {
+  for (std::size_t first = 0; first < sequences.size();) {
     std::vector<std::int32_t> wanted;
+    std::vector<std::int32_t> targets;
     std::size_t last = first;
-    for (; last < requests.size(); ++last) {
-      const ScoreRequest& r = requests[last];
-      CHECK(!r.context.empty() && !r.continuation.empty());
-      // The last token predicts nothing that is asked for.
-      const auto length = static_cast<std::int64_t>(r.context.size() + r.continuation.size()) - 1;
+    for (; last < sequences.size(); ++last) {
+      const Sequence& sequence = sequences[last];
+      const auto length = static_cast<std::int64_t>(sequence.input.size());
+      CHECK(length > 0 && sequence.target.size() == sequence.input.size());
       CHECK_LE(length, limits_.rows);
       if (rows_.count + length > limits_.rows) break;
       rows_.spans.push_back({.query_row = rows_.count,
@@ -178,25 +179,27 @@ std::vector<Score> Engine::score(std::span<const ScoreRequest> requests) {
                              .kv_row = rows_.count,
                              .keys = length});
       for (std::int64_t i = 0; i < length; ++i) {
-        const auto at = static_cast<std::size_t>(i);
-        if (at + 1 >= r.context.size()) wanted.push_back(static_cast<std::int32_t>(rows_.count));
-        add_row(at < r.context.size() ? r.context[at] : r.continuation[at - r.context.size()], i);
+        wanted.push_back(static_cast<std::int32_t>(rows_.count));
+        targets.push_back(sequence.target[static_cast<std::size_t>(i)]);
+        add_row(sequence.input[static_cast<std::size_t>(i)], i);
       }
     }
-    const float* logits = run(wanted, false);
+    float* logits = run(wanted, false);
+    const auto n = static_cast<std::int64_t>(wanted.size());
+    std::vector<float> loss(wanted.size());
+    std::vector<float> lse(wanted.size());
+    std::vector<float> seed(wanted.size(), 1.0F);
+    kernels::cross_entropy(ctx_, Tensor(logits, DType::f32, Shape{n, model_.config().vocab}),
+                           ids(targets.data(), n), Tensor(seed.data(), DType::f32, Shape{n}),
+                           Tensor(loss.data(), DType::f32, Shape{n}),
+                           Tensor(lse.data(), DType::f32, Shape{n}), nullptr);
     std::size_t row = 0;
-    for (; first < last; ++first) {
-      Score& score = scores[first];
-      score.greedy = true;
-      for (const std::int32_t token : requests[first].continuation) {
-        const std::span<const float> values(logits + row++ * vocab, vocab);
-        score.log_probability += log_probability(values, token);
-        score.greedy = score.greedy && greedy(values) == token;
-        ++score.tokens;
-      }
-    }
+    for (; first < last; ++first)
+      for (std::size_t i = 0; i < sequences[first].input.size(); ++i, ++row)
+        all[first].push_back({.log_probability = -static_cast<double>(loss[row]),
+                              .greedy = greedy({logits + row * vocab, vocab})});
   }
-  return scores;
+  return all;
 }
 
 std::vector<float> Engine::all_logits(std::span<const std::int32_t> tokens, std::int64_t piece) {

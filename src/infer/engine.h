@@ -28,11 +28,16 @@ struct Completion {
   bool stopped = false;                   // by a stop token, else by length
 };
 
-// log P(continuation | context), and whether greedy decoding would have given just it.
-struct Score {
+// What the model says at one position: log P(target) and the likeliest token.
+struct Prediction {
   double log_probability = 0;
-  std::int64_t tokens = 0;
-  bool greedy = false;
+  std::int32_t greedy = 0;
+};
+
+// Predicts target[i] from input[0..i].
+struct Sequence {
+  std::vector<std::int32_t> input;   // at least one token
+  std::vector<std::int32_t> target;  // as many
 };
 
 struct EngineLimits {
@@ -53,13 +58,8 @@ class Engine {
   // Requires prompts within capacity; a completion ends at capacity.
   std::vector<Completion> generate(std::span<const Request> requests, const OnToken& on_token = {});
 
-  struct ScoreRequest {
-    std::vector<std::int32_t> context;       // at least one token
-    std::vector<std::int32_t> continuation;  // at least one token
-  };
-  // Many at once, packed behind each other in a pass. Requires context + continuation within
-  // limits.rows.
-  std::vector<Score> score(std::span<const ScoreRequest> requests);
+  // Many at once, packed behind each other in a pass. Requires sequences within limits.rows.
+  std::vector<std::vector<Prediction>> predict(std::span<const Sequence> sequences);
 
   // Logits fp32 [n, vocab] of every position of one sequence, fed in pieces of `piece` tokens
   // through the cache (0: whole, no cache). For tests of bit-equality.
@@ -75,7 +75,7 @@ class Engine {
   void admit(std::span<const Request> requests, std::size_t& next);
   void add_row(std::int32_t id, std::int64_t position);
   // Runs the rows gathered so far; logits of `wanted` rows.
-  const float* run(std::span<const std::int32_t> wanted, bool cached);
+  float* run(std::span<const std::int32_t> wanted, bool cached);
 
   const model::Decoder& model_;
   nn::WeightSource& weights_;

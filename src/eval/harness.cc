@@ -1,0 +1,222 @@
+#include "eval/harness.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace boreal::eval {
+
+namespace {
+
+using infer::Sequence;
+using text::TokenId;
+
+// prompt + continuation, predicting each next token; the last target is only asked for its greedy
+// token.
+Sequence sequence_of(const std::vector<TokenId>& prompt, const std::vector<TokenId>& continuation) {
+  Sequence sequence;
+  sequence.input = prompt;
+  sequence.input.insert(sequence.input.end(), continuation.begin(), continuation.end());
+  sequence.target.assign(sequence.input.begin() + 1, sequence.input.end());
+  sequence.target.push_back(0);
+  return sequence;
+}
+
+double log_likelihood(const std::vector<infer::Prediction>& predictions, std::size_t prompt,
+                      std::size_t count) {
+  double sum = 0;
+  for (std::size_t i = 0; i < count; ++i) sum += predictions[prompt - 1 + i].log_probability;
+  return sum;
+}
+
+bool ends_answer(TokenId id, const text::Tokenizer& tokenizer) {
+  if (tokenizer.end_of_text() == id) return true;
+  return tokenizer.decode(std::span(&id, 1)).starts_with('\n');
+}
+
+struct Prepared {
+  std::vector<TokenId> prompt;
+  std::vector<std::vector<TokenId>> continuations;  // the answer, or the choices
+};
+
+Answer judge_recall(const Item& item, const Prepared& prepared,
+                    const std::vector<infer::Prediction>& predictions,
+                    const text::Tokenizer& tokenizer) {
+  const std::vector<TokenId>& answer = prepared.continuations[0];
+  const std::size_t first = prepared.prompt.size() - 1;
+  Answer result{
+      .item = item,
+      .right = true,
+      .log_probability = log_likelihood(predictions, prepared.prompt.size(), answer.size())};
+  std::vector<TokenId> given;
+  // Teacher-forced argmax equals greedy decoding up to and including the first difference.
+  for (std::size_t i = 0; i < answer.size() && result.right; ++i) {
+    given.push_back(predictions[first + i].greedy);
+    result.right = given.back() == answer[i];
+  }
+  if (result.right && !ends_answer(predictions[first + answer.size()].greedy, tokenizer)) {
+    given.push_back(predictions[first + answer.size()].greedy);
+    result.right = false;
+  }
+  result.given = tokenizer.decode(given);
+  return result;
+}
+
+Answer judge_choice(const Item& item, const Prepared& prepared,
+                    std::span<const std::vector<infer::Prediction>> predictions) {
+  std::size_t best = 0;
+  double best_value = -std::numeric_limits<double>::infinity();
+  Answer result{.item = item};
+  for (std::size_t c = 0; c < predictions.size(); ++c) {
+    const double value =
+        log_likelihood(predictions[c], prepared.prompt.size(), prepared.continuations[c].size());
+    if (c == item.answer_index) result.log_probability = value;
+    if (value > best_value) {
+      best = c;
+      best_value = value;
+    }
+  }
+  result.right = best == item.answer_index;
+  result.given = item.choices[best];
+  return result;
+}
+
+void add_scores(Evaluation& evaluation) {
+  struct Sum {
+    std::int64_t items = 0;
+    std::int64_t right = 0;
+    double chance = 0;
+  };
+  std::vector<std::string> tasks;
+  std::map<std::string, std::map<std::string, Sum>> sums;
+  for (const Answer& answer : evaluation.answers) {
+    if (!sums.contains(answer.item.task)) tasks.push_back(answer.item.task);
+    const double chance = answer.item.choices.empty()
+                              ? answer.item.commonest
+                              : 1.0 / static_cast<double>(answer.item.choices.size());
+    for (const std::string& bundle : {std::string(), answer.item.bundle}) {
+      Sum& sum = sums[answer.item.task][bundle];
+      ++sum.items;
+      sum.right += answer.right ? 1 : 0;
+      sum.chance += chance;
+    }
+  }
+  for (const std::string& task : tasks)
+    for (const auto& [bundle, sum] : sums[task]) {
+      const auto n = static_cast<double>(sum.items);
+      const double p = static_cast<double>(sum.right) / n;
+      // Of a mean of zeros and ones, with n - 1.
+      const double error = sum.items > 1 ? std::sqrt(p * (1 - p) / (n - 1)) : 0;
+      evaluation.scores.push_back(
+          {task, bundle.empty() ? "all" : bundle, sum.items, p, error, sum.chance / n});
+    }
+}
+
+}  // namespace
+
+Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& limits,
+                            const text::Tokenizer& tokenizer, const std::vector<Item>& items,
+                            const OnProgress& on_progress) {
+  Evaluation evaluation;
+  constexpr std::size_t kChunk = 256;
+  for (std::size_t first = 0; first < items.size(); first += kChunk) {
+    const std::size_t last = std::min(items.size(), first + kChunk);
+    std::vector<Prepared> prepared;
+    std::vector<Sequence> sequences;
+    for (std::size_t i = first; i < last; ++i) {
+      const Item& item = items[i];
+      Prepared p{.prompt = tokenizer.encode(item.prompt), .continuations = {}};
+      for (const std::string& text :
+           item.choices.empty() ? std::vector{item.answer} : item.choices) {
+        p.continuations.push_back(tokenizer.encode(text));
+        sequences.push_back(sequence_of(p.prompt, p.continuations.back()));
+        if (static_cast<std::int64_t>(sequences.back().input.size()) >
+            std::min(limits.rows, limits.capacity))
+          return refused("item \"{}\" of task {}: {} tokens, the model takes {}", item.prompt,
+                         item.task, sequences.back().input.size(),
+                         std::min(limits.rows, limits.capacity));
+      }
+      prepared.push_back(std::move(p));
+    }
+    const auto predictions = engine.predict(sequences);
+    std::size_t at = 0;
+    for (std::size_t i = first; i < last; ++i) {
+      const Prepared& p = prepared[i - first];
+      const std::span here(predictions.data() + at, p.continuations.size());
+      at += here.size();
+      evaluation.answers.push_back(items[i].choices.empty()
+                                       ? judge_recall(items[i], p, here[0], tokenizer)
+                                       : judge_choice(items[i], p, here));
+    }
+    if (on_progress)
+      on_progress(static_cast<std::int64_t>(last), static_cast<std::int64_t>(items.size()));
+  }
+  add_scores(evaluation);
+  return evaluation;
+}
+
+double mean_loss(infer::Engine& engine, const std::vector<tokens::Batch>& batches) {
+  double loss = 0;
+  double weight = 0;
+  for (const tokens::Batch& batch : batches) {
+    std::vector<Sequence> documents;
+    std::vector<float> weights;
+    for (std::int64_t row = 0; row < batch.rows; ++row)
+      for (std::int64_t column = 0; column < batch.sequence; ++column) {
+        const auto at = static_cast<std::size_t>(row * batch.sequence + column);
+        if (column == 0 || batch.doc_begin[at] != batch.doc_begin[at - 1]) documents.emplace_back();
+        documents.back().input.push_back(batch.input[at]);
+        documents.back().target.push_back(batch.target[at]);
+        weights.push_back(batch.weight[at]);
+      }
+    std::size_t at = 0;
+    for (const auto& document : engine.predict(documents))
+      for (const infer::Prediction& prediction : document) {
+        const auto w = static_cast<double>(weights[at++]);
+        if (w == 0) continue;
+        loss -= w * prediction.log_probability;
+        weight += w;
+      }
+  }
+  return weight > 0 ? loss / weight : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::string results_json(const Evaluation& evaluation, double perplexity,
+                         const std::string& model) {
+  nlohmann::ordered_json tasks = nlohmann::ordered_json::object();
+  for (const Score& s : evaluation.scores)
+    tasks[s.task][s.bundle] = {{"items", s.items},
+                               {"value", s.value},
+                               {"standard_error", s.standard_error},
+                               {"chance", s.chance}};
+  nlohmann::ordered_json json{{"model", model}, {"tasks", tasks}};
+  if (std::isfinite(perplexity)) json["validation_perplexity"] = perplexity;
+  return json.dump(2) + "\n";
+}
+
+Status write_results(Env& env, const std::string& folder, const Evaluation& evaluation,
+                     double perplexity, const std::string& model) {
+  std::string lines;
+  for (const Answer& a : evaluation.answers) {
+    const nlohmann::ordered_json json{{"task", a.item.task},
+                                      {"bundle", a.item.bundle},
+                                      {"table", a.item.table},
+                                      {"record", a.item.record},
+                                      {"property", a.item.property},
+                                      {"family", a.item.family},
+                                      {"prompt", a.item.prompt},
+                                      {"answer", a.item.answer},
+                                      {"given", a.given},
+                                      {"right", a.right},
+                                      {"log_probability", a.log_probability}};
+    lines += json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  }
+  RETURN_IF_ERROR(env.make_dirs(folder));
+  RETURN_IF_ERROR(env.write_file(join_path(folder, "samples.jsonl"), lines));
+  return env.write_file(join_path(folder, "results.json"),
+                        results_json(evaluation, perplexity, model));
+}
+
+}  // namespace boreal::eval
