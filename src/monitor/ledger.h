@@ -32,8 +32,8 @@ struct RunIdentity {
   std::string spec_hash = {};
   std::string resolved_yaml = {};  // written to OUT/resolved.yaml, and compared key by key when the
                                    // hashes differ; "" = neither
-  std::map<std::string, std::string>
-      facts = {};  // what else results may depend on: version, ISA, libraries
+  std::map<std::string, std::string> facts =
+      {};  // what else results may depend on: version, ISA, libraries
 };
 
 class RunLedger {

@@ -129,7 +129,7 @@ TEST_F(Ledger, ADamagedRecordIsRefusedByName) {
   const std::string whole = run_json();
   const std::string path = join_path(out(), "run.json");
   for (std::size_t size = 0; size + 2 < whole.size(); ++size) {
-    ASSERT_TRUE(env.write_file(path, whole.substr(0, size)).ok());
+    put(path, whole.substr(0, size));
     const auto ledger = open();
     ASSERT_FALSE(ledger.ok()) << size;
     ASSERT_THAT(ledger.error().message, HasSubstr("run.json is damaged"));

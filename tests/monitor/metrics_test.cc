@@ -38,7 +38,7 @@ class Metrics : public FolderTest {
       ASSERT_TRUE(writer->append(row_of(step, step_ms)).ok());
     ASSERT_TRUE(writer->sync().ok());
   }
-  void write(const std::string& text) { ASSERT_TRUE(env.write_file(path(), text).ok()); }
+  void write(const std::string& text) { put(path(), text); }
   std::string content() { return env.read_file(path()).value(); }
 };
 

@@ -40,7 +40,7 @@ TEST_F(TensorBoard, AnEventFileHasTheseBytes) {
     clock.advance(0.5);
     ASSERT_TRUE(writer->append(42, {{"train/loss", 2.5}, {"train/lr", 0.001}}).ok());
   }
-  // The same bytes come out of TensorBoard's own protobuf classes and checksum (tensorboard 2.20).
+  // The same bytes come out of TensorBoard's own protobuf classes and checksum (tensorboard 2.21).
   EXPECT_EQ(hex_of(file(0)),
             "1800000000000000a37f4b220900000040fc54d9411a0d627261696e2e4576656e743a32eced8f9d"
             "0f000000000000006d532b090900000040fc54d941102a3a0208012a54ff5d"
