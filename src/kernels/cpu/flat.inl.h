@@ -53,6 +53,25 @@ void to_f32(const std::uint16_t* x, float* y, std::int64_t count) {
   over_row(count, [&](std::int64_t i, std::int64_t n) { store_n(y + i, load_n(x + i, n), n); });
 }
 
+double sum_flat(const float* x, std::int64_t count) {
+  Vf lane[8] = {};
+  double total = 0;
+  std::int64_t i = 0;
+  // Partial sums are emptied often enough to stay exact for small whole numbers.
+  while (i + 8 * kWidth <= count) {
+    const std::int64_t end =
+        i + (std::int64_t{1} << 20) < count ? i + (std::int64_t{1} << 20) : count;
+    for (; i + 8 * kWidth <= end; i += 8 * kWidth)
+      for (int j = 0; j < 8; ++j) lane[j] = lane[j] + load(x + i + j * kWidth);
+    for (int j = 0; j < 8; ++j) {
+      total += static_cast<double>(sum_lanes(lane[j]));
+      lane[j] = Vf{};
+    }
+  }
+  for (; i < count; ++i) total += static_cast<double>(x[i]);
+  return total;
+}
+
 constexpr int kChains = 12;
 
 double peak_f32(std::int64_t iterations) {

@@ -37,6 +37,7 @@ const CpuTable BOREAL_TABLE = {
     .sum_squares = BOREAL_ISA::sum_squares,
     .to_bf16 = BOREAL_ISA::to_bf16,
     .to_f32 = BOREAL_ISA::to_f32,
+    .sum_lanes = BOREAL_ISA::sum_flat,
     .peak_f32 = BOREAL_ISA::peak_f32,
     .peak_bf16 = BOREAL_ISA::peak_bf16,
 };

@@ -143,6 +143,8 @@ struct CpuTable {
   double (*sum_squares)(const float* x, std::int64_t count);
   void (*to_bf16)(const float* x, std::uint16_t* y, std::int64_t count);
   void (*to_f32)(const std::uint16_t* x, float* y, std::int64_t count);
+  // Sum with many partial sums, to read memory at full speed.
+  double (*sum_lanes)(const float* x, std::int64_t count);
   // Both return the FLOPs of a loop of independent multiply-adds on registers, for the machine's
   // peak.
   double (*peak_f32)(std::int64_t iterations);

@@ -1,0 +1,280 @@
+#include "app/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <new>
+
+#include "spec/reader.h"
+
+namespace boreal::app {
+
+namespace {
+
+using Sections = std::vector<std::string>;
+
+// A verb with its spec argument, the options that all such verbs share, and the keys that it reads.
+CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
+                        const std::string& what, const std::string& examples,
+                        const Sections& sections) {
+  CLI::App* verb = app.add_subcommand(name, what);
+  verb->add_option("spec", args.spec, "the description of the run (YAML)")->type_name("SPEC.yaml");
+  verb->add_option("--set", args.sets, "override a key of the spec: a.b=value")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  verb->add_option("--out", args.out, "output folder; default: out/NAME")->type_name("DIR");
+  verb->add_option("--world", args.world, "single (more ranks come later)");
+  verb->footer([examples, sections] {
+    return "Examples:\n" + examples + "\nKeys of the spec (type, default, meaning):\n" +
+           spec::describe_keys(sections);
+  });
+  return verb;
+}
+
+void add_generate(CLI::App& app, Arguments& args) {
+  CLI::App* verb = app.add_subcommand("generate", "complete prompts with a model");
+  verb->add_option("--model", args.model, "a checkpoint or a Hugging Face folder")
+      ->required()
+      ->type_name("DIR");
+  verb->add_option("--prompt", args.prompts, "one or several prompts; - reads one from stdin")
+      ->required()
+      ->type_name("TEXT");
+  verb->add_option("--max-tokens", args.max_tokens, "tokens to add")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--temperature", args.temperature, "0: the likeliest token each time")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--top-k", args.top_k, "only the k likeliest; 0: all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--top-p", args.top_p, "only the likeliest that hold this share")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  verb->add_option("--seed", args.seed, "of the draws")->capture_default_str();
+  verb->footer(
+      "Examples:\n"
+      "  boreal generate --model out/quickstart/checkpoints/step-4000 --prompt \"The symbol of "
+      "iron is\"\n"
+      "  boreal generate --model HF_DIR --prompt A B --temperature 0.8 --top-p 0.95 --seed 7\n");
+}
+
+void add_model_verbs(CLI::App& app, Arguments& args) {
+  add_generate(app, args);
+  CLI::App* logits =
+      app.add_subcommand("logits", "write the logits of a token sequence, to compare models");
+  logits->add_option("--model", args.model, "a checkpoint or a Hugging Face folder")
+      ->required()
+      ->type_name("DIR");
+  logits->add_option("--ids", args.in, "decimal ids separated by blanks; -: stdin")
+      ->required()
+      ->type_name("FILE");
+  logits->add_option("--to", args.to, "fp32 tensor \"logits\" [tokens, vocab]")
+      ->required()
+      ->type_name("FILE.safetensors");
+  logits->footer(
+      "Example:\n  boreal logits --model out/run/checkpoints/step-100 --ids ids.txt --to "
+      "logits.safetensors\n");
+
+  CLI::App* exported = app.add_subcommand("export", "write a checkpoint as a Hugging Face folder");
+  exported->add_option("--checkpoint", args.checkpoint, "folder of the checkpoint")
+      ->required()
+      ->type_name("DIR");
+  exported->add_option("--to", args.to, "new folder")->required()->type_name("DIR");
+  exported->add_option("--dtype", args.dtype, "fp32 or bf16; default: the model's")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  exported->footer(
+      "Example:\n  boreal export --checkpoint out/run/checkpoints/step-100 --to out/run/hf\n");
+
+  CLI::App* imported =
+      app.add_subcommand("import", "read a Hugging Face folder and write it as a checkpoint");
+  imported->add_option("--from", args.from, "folder with config.json and model.safetensors")
+      ->required()
+      ->type_name("HF_DIR");
+  imported->add_option("--to", args.to, "new folder")->required()->type_name("DIR");
+  imported->footer("Example:\n  boreal import --from gpt2 --to out/gpt2\n");
+}
+
+void add_tokenizer(CLI::App& app, Arguments& args) {
+  CLI::App* verb = app.add_subcommand("tokenizer", "train a tokenizer, encode and decode");
+  verb->require_subcommand(1);
+  CLI::App* train = verb->add_subcommand("train", "train a byte-level BPE on a text file");
+  train->add_option("--in", args.in, "text; -: stdin")->type_name("TEXT");
+  train->add_option("--out", args.out, "tokenizer.json to write")->required()->type_name("FILE");
+  train->add_option("--vocab", args.vocab, "ids in all")->capture_default_str();
+  train->add_option("--pattern", args.pattern, "words or gpt2")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"words", "gpt2"}));
+  for (const bool encode : {true, false}) {
+    CLI::App* sub =
+        verb->add_subcommand(encode ? "encode" : "decode",
+                             encode ? "bytes to decimal ids separated by blanks" : "ids to bytes");
+    sub->add_option("--tokenizer", args.tokenizer, "tokenizer.json")->required()->type_name("FILE");
+    sub->add_option("--in", args.in, "-: stdin")->type_name("FILE");
+    sub->add_option("--out", args.out, "-: stdout")->type_name("FILE");
+    if (encode)
+      sub->add_flag("--special", args.special,
+                    "special tokens written in the text become their ids");
+  }
+  verb->footer(
+      "Examples:\n"
+      "  boreal tokenizer train --in corpus.txt --out tokenizer.json --vocab 8192\n"
+      "  boreal tokenizer encode --tokenizer tokenizer.json --in a.txt --out ids.txt\n"
+      "  echo hello | boreal tokenizer encode --tokenizer tokenizer.json --in - --out -\n");
+}
+
+void add_tokens(CLI::App& app, Arguments& args) {
+  CLI::App* verb = app.add_subcommand("tokens", "look into token shards");
+  verb->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what) {
+    CLI::App* sub = verb->add_subcommand(name, what);
+    sub->add_option("path", args.path, "a shard (path without .bin) or a folder of shards")
+        ->required()
+        ->type_name("PATH");
+    sub->add_flag("--json", args.json, "one JSON object as the last line");
+    return sub;
+  };
+  add("ls", "shards with documents, tokens and sizes");
+  CLI::App* head = add("head", "the first documents");
+  head->add_option("--count", args.count, "documents")->capture_default_str();
+  head->add_option("--tokenizer", args.tokenizer, "show text instead of ids")->type_name("FILE");
+  add("stats", "lengths and commonest ids");
+  add("verify", "read everything and check every hash");
+  CLI::App* find = add("find", "documents whose provenance holds a text");
+  find->add_option("--text", args.text, "what to look for")->required();
+  find->add_option("--count", args.count, "documents")->capture_default_str();
+  CLI::App* batches = verb->add_subcommand(
+      "batches", "write the batches of steps [a, b) of a spec, to compare with other programs");
+  batches->add_option("spec", args.spec, "the spec of the run")->required()->type_name("SPEC.yaml");
+  batches->add_option("--set", args.sets, "override a key of the spec")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  batches->add_option("--out", args.out, "folder of the run (prep must have finished there)")
+      ->type_name("DIR");
+  batches
+      ->add_option("--steps", args.steps,
+                   "a..b, counted from 0; \"validation\" for the validation set")
+      ->capture_default_str();
+  batches
+      ->add_option("--to", args.to,
+                   "tensors input, target, weight, position, doc_begin [steps, rows, sequence]")
+      ->required()
+      ->type_name("FILE.safetensors");
+  verb->footer(
+      "Examples:\n"
+      "  boreal tokens ls out/quickstart/shards\n"
+      "  boreal tokens find out/quickstart/shards --text iron\n");
+}
+
+void build(CLI::App& app, Arguments& args) {
+  app.set_version_flag("--version", std::string("boreal ") + BOREAL_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  const auto common = [&](CLI::App* verb) {
+    verb->add_flag("--json", args.json, "one JSON object as the last line of stdout");
+    verb->add_flag("--quiet", args.quiet, "no progress");
+    return verb;
+  };
+  common(add_spec_verb(
+             app, args, "run",
+             "all stages of a recipe in order, finished ones skipped; ends with OUT/report.html",
+             "  boreal run recipes/quickstart.yaml\n  boreal run recipes/facts.yaml --set "
+             "train.steps=2000 --out out/short\n",
+             {}))
+      ->get_option("spec")
+      ->required();
+  common(add_spec_verb(app, args, "prep",
+                       "documents and tables -> cards, tokenizer, token shards, evaluation items",
+                       "  boreal prep recipes/quickstart.yaml --out out/q\n"
+                       "  boreal prep recipes/quickstart.yaml --set 'data.sources=[{table: "
+                       "my.csv}]' --set data.root=. --out out/mine\n",
+                       {"data", "tokenizer", "cards", "seed"}))
+      ->get_option("spec")
+      ->required();
+  CLI::App* train = common(add_spec_verb(app, args, "train",
+                                         "shards -> checkpoints (prep runs first where it has not)",
+                                         "  boreal train recipes/shakespeare.yaml\n"
+                                         "  boreal train recipes/quickstart.yaml --dry-run\n",
+                                         {}));
+  train->get_option("spec")->required();
+  train
+      ->add_option("--resume", args.resume,
+                   "auto: from the newest whole checkpoint; never; or a checkpoint's folder")
+      ->capture_default_str();
+  train->add_flag("--dry-run", args.dry_run, "print what the run needs and stop");
+  CLI::App* eval =
+      common(add_spec_verb(app, args, "eval", "score a model",
+                           "  boreal eval recipes/quickstart.yaml\n"
+                           "  boreal eval --model out/quickstart/checkpoints/step-4000 --tasks "
+                           "out/quickstart/eval/choice.jsonl\n",
+                           {"eval", "data"}));
+  eval->add_option("--model", args.model,
+                   "a checkpoint or a Hugging Face folder; default: the run's newest checkpoint")
+      ->type_name("DIR");
+  eval->add_option("--tasks", args.tasks, "names of OUT/eval/NAME.jsonl or paths of item files")
+      ->delimiter(',')
+      ->type_name("NAME,..");
+  common(add_spec_verb(app, args, "plan", "the memory and work of a training run, before it runs",
+                       "  boreal plan recipes/quickstart.yaml\n", {"model", "train", "data"}))
+      ->get_option("spec")
+      ->required();
+  common(
+      app.add_subcommand(
+          "machine", "measure this machine: cores, instruction set, peak FLOP/s, memory bandwidth"))
+      ->footer("Example:\n  boreal machine --json\n");
+  add_model_verbs(app, args);
+  for (const char* name : {"generate", "logits", "export", "import"})
+    common(app.get_subcommand(name));
+  add_tokenizer(app, args);
+  add_tokens(app, args);
+}
+
+struct Verb {
+  const char* name;
+  Status (*run)(const Arguments&);
+};
+constexpr Verb kVerbs[] = {
+    {"run", run_recipe},    {"prep", run_prep},         {"train", run_train},
+    {"eval", run_eval},     {"generate", run_generate}, {"logits", run_logits},
+    {"export", run_export}, {"import", run_import},     {"tokenizer", run_tokenizer},
+    {"tokens", run_tokens}, {"plan", run_plan},         {"machine", run_machine}};
+
+int report(const Error& error) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "boreal: %s\n", error.message.c_str());
+  return exit_code(error.kind);
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  Arguments args;
+  CLI::App app{
+      "boreal: scientific documents and tables to a trained, evaluated language model\n\n"
+      "Start with:  boreal run recipes/quickstart.yaml"};
+  build(app, args);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  const CLI::App* verb = app.get_subcommands().front();
+  args.verb = verb->get_name();
+  if (!verb->get_subcommands().empty()) args.sub = verb->get_subcommands().front()->get_name();
+  try {
+    for (const Verb& known : kVerbs)
+      if (args.verb == known.name) {
+        const Status status = known.run(args);
+        return status.ok() ? 0 : report(status.error());
+      }
+  } catch (const std::bad_alloc&) {
+    return report(failed("out of memory; `boreal plan SPEC` says what a run needs"));
+  } catch (const std::exception& error) {
+    return report(failed("unexpected: {}", error.what()));
+  }
+  return 2;
+}
+
+}  // namespace boreal::app

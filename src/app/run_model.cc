@@ -1,0 +1,143 @@
+// boreal generate, logits, export, import, eval --model: verbs that start from a model's folder.
+#include <charconv>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "app/stages.h"
+#include "device/machine.h"
+#include "infer/session.h"
+#include "model/family.h"
+#include "model/folder.h"
+#include "model/hf_folder.h"
+#include "tensor/safetensors.h"
+#include "train/checkpointing.h"
+
+namespace boreal::app {
+
+namespace {
+
+std::unique_ptr<device::Pool> make_pool(Env& env) {
+  return std::make_unique<device::Pool>(device::read_machine(env).cores, true);
+}
+
+Result<std::string> read_input(Env& env, const std::string& path) {
+  if (path != "-") return env.read_file(path);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequences) {
+  const std::int64_t context = session.model->config().context;
+  return {.sequences = sequences, .capacity = context, .rows = std::max(sequences, std::min<std::int64_t>(context, 512))};
+}
+
+}  // namespace
+
+Status run_generate(const Arguments& args) {
+  Env& env = Env::real();
+  const auto pool = make_pool(env);
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
+  const std::int64_t context = session.model->config().context;
+  std::vector<infer::Request> requests;
+  std::vector<std::string> prompts;
+  for (const std::string& given : args.prompts) {
+    ASSIGN_OR_RETURN(prompts.emplace_back(), given == "-" ? read_input(env, "-") : Result<std::string>(given));
+    infer::Request request{.prompt = tokenizer->encode(prompts.back()), .max_tokens = args.max_tokens,
+                           .sampling = {args.temperature, args.top_k, args.top_p, static_cast<std::uint64_t>(args.seed)}};
+    if (request.prompt.empty()) return wrong_usage("--prompt: an empty prompt");
+    if (static_cast<std::int64_t>(request.prompt.size()) >= context)
+      return wrong_usage("--prompt: {} tokens, but the model's context is {}", request.prompt.size(), context);
+    if (const auto end = tokenizer->end_of_text()) request.stop = {*end};
+    requests.push_back(std::move(request));
+  }
+  infer::Engine engine(*session.model, *session.weights, session.ctx,
+                       limits_of(session, std::min<std::int64_t>(16, static_cast<std::int64_t>(requests.size()))));
+  const auto completions = engine.generate(requests);
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < completions.size(); ++i) {
+    std::vector<text::TokenId> ids = completions[i].tokens;
+    if (completions[i].stopped) ids.pop_back();
+    const std::string text = tokenizer->decode(ids);
+    std::printf("%s%s\n", prompts[i].c_str(), text.c_str());
+    json.push_back({{"prompt", prompts[i]}, {"completion", text}, {"tokens", completions[i].tokens},
+                    {"stopped", completions[i].stopped}});
+  }
+  if (args.json)
+    std::printf("%s\n", nlohmann::ordered_json{{"completions", json}}
+                            .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  return Done{};
+}
+
+Status run_logits(const Arguments& args) {
+  Env& env = Env::real();
+  const auto pool = make_pool(env);
+  ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  std::vector<std::int32_t> ids;
+  std::istringstream stream(text);
+  for (std::string word; stream >> word;) {
+    std::int32_t id = 0;
+    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (code != std::errc() || end != word.data() + word.size() || id < 0 || id >= session.model->config().vocab)
+      return refused("{}: \"{}\" is no id below {}", args.in, word, session.model->config().vocab);
+    ids.push_back(id);
+  }
+  const std::int64_t context = session.model->config().context;
+  if (ids.empty() || static_cast<std::int64_t>(ids.size()) > context)
+    return refused("{}: {} ids; the model takes 1 to {}", args.in, ids.size(), context);
+  infer::Engine engine(*session.model, *session.weights, session.ctx, {.sequences = 1, .capacity = context, .rows = context});
+  std::vector<float> logits = engine.all_logits(ids, 0);
+  const tensor::NamedTensor named[] = {
+      {"logits", tensor::Tensor(logits.data(), DType::f32,
+                                tensor::Shape{static_cast<std::int64_t>(ids.size()), session.model->config().vocab})}};
+  return tensor::write_safetensors(env, args.to, named, {});
+}
+
+Status run_eval_of_model(const Arguments& args) {
+  if (args.model.empty() || args.tasks.empty()) return wrong_usage("eval: give a SPEC, or --model and --tasks");
+  Env& env = Env::real();
+  const auto pool = make_pool(env);
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
+  infer::EngineLimits limits = limits_of(session, 8);
+  limits.rows = std::max<std::int64_t>(512, limits.capacity);
+  infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
+  std::vector<eval::Item> items;
+  for (const std::string& task : args.tasks) {
+    ASSIGN_OR_RETURN(auto read, eval::read_items(env, task, 0));
+    std::ranges::move(read, std::back_inserter(items));
+  }
+  ASSIGN_OR_RETURN(const eval::Evaluation evaluation, eval::evaluate(engine, limits, *tokenizer, items));
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  if (!args.out.empty()) RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, args.model));
+  std::printf("%s\n", monitor::to_text(score_table(evaluation)).c_str());
+  if (args.json)
+    std::printf("%s\n", nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model)).dump().c_str());
+  return Done{};
+}
+
+Status run_export(const Arguments& args) {
+  Env& env = Env::real();
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, args.checkpoint));
+  const model::Decoder model(config);
+  parallel::ShardedState state(model.parameters(), false);
+  const auto memory = [&](const nn::Parameter& p) { return state.master(p); };
+  RETURN_IF_ERROR(model::read_weights(env, args.checkpoint, model, memory));
+  model::HfExport options{.dtype = config.dtype};
+  if (args.dtype == "fp32") options.dtype = DType::f32;
+  if (args.dtype == "bf16") options.dtype = DType::bf16;
+  const std::string tokenizer = join_path(args.checkpoint, "tokenizer.json");
+  if (env.exists(tokenizer)) {
+    ASSIGN_OR_RETURN(options.tokenizer_json, env.read_file(tokenizer));
+    ASSIGN_OR_RETURN(const auto parsed, text::Tokenizer::parse(options.tokenizer_json, tokenizer));
+    if (const auto end = parsed.end_of_text()) options.end_of_text = *end;
+  }
+  return model::write_hf_folder(env, args.to, model, memory, options);
+}
+
+Status run_import(const Arguments& args) { return train::import_checkpoint(Env::real(), args.from, args.to); }
+
+}  // namespace boreal::app

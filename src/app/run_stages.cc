@@ -1,0 +1,114 @@
+// boreal prep, train, eval, plan: one stage of a run each.
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "app/stages.h"
+#include "device/machine.h"
+#include "model/decoder.h"
+#include "plan/memory_plan.h"
+
+namespace boreal::app {
+
+namespace {
+
+void print_json(const Arguments& args, const nlohmann::ordered_json& json) {
+  if (args.json) std::printf("%s\n", json.dump().c_str());
+}
+
+// NaN has no JSON.
+nlohmann::ordered_json number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+}
+
+Status print_plan(const Arguments& args, const Run& run, const model::DecoderConfig& config) {
+  const model::Decoder model(config);
+  const spec::TrainSpec& t = run.spec.train;
+  const std::int64_t rows = t.micro_batch_sequences > 0 ? t.micro_batch_sequences : t.batch_sequences;
+  const plan::MemoryPlan plan = plan::plan_training(
+      model, {.rows = rows, .sequence = run.spec.data.sequence, .recompute = t.recompute == "full", .threads = run.pool->threads()});
+  monitor::Table table{.title = "Memory of training",
+                       .columns = {{"class", "class"}, {"bytes", "bytes", monitor::NumberStyle::bytes}},
+                       .total_rows = 1};
+  for (const auto& [name, bytes] : plan.classes()) table.rows.push_back({name, bytes});
+  table.rows.push_back({std::string("all"), plan.total_bytes()});
+  const std::int64_t steps = train::steps_of(run.spec);
+  const double flops = model.flops_per_token(run.spec.data.sequence);
+  const device::Machine machine = device::read_machine(run.env);
+  std::printf("%s\n", monitor::to_text(table).c_str());
+  std::printf("parameters %ld, steps %ld, tokens %ld, %.3g FLOP a token, %.3g FLOP in all\n",
+              static_cast<long>(model.parameter_count()), static_cast<long>(steps),
+              static_cast<long>(steps * t.batch_sequences * run.spec.data.sequence), flops,
+              flops * static_cast<double>(steps * t.batch_sequences * run.spec.data.sequence));
+  std::printf("this machine has %.1f GB: it %s\n", static_cast<double>(machine.memory_bytes) * 1e-9,
+              plan.total_bytes() < machine.memory_bytes ? "fits" : "does not fit");
+  nlohmann::ordered_json json{{"parameters", model.parameter_count()}, {"steps", steps}, {"total_bytes", plan.total_bytes()}};
+  for (const auto& [name, bytes] : plan.classes()) json["bytes"][name] = bytes;
+  print_json(args, json);
+  return Done{};
+}
+
+}  // namespace
+
+Status run_prep(const Arguments& args) {
+  ASSIGN_OR_RETURN(Run run, open_run(args));
+  ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  monitor::Table table{.title = "Sources",
+                       .columns = {{"source", "source"}, {"bundle", "bundle"}, {"read", "read", monitor::NumberStyle::count},
+                                   {"facts", "facts", monitor::NumberStyle::count},
+                                   {"documents", "documents", monitor::NumberStyle::count},
+                                   {"tokens", "tokens", monitor::NumberStyle::count}, {"dropped", "dropped"}}};
+  for (const prep::SourceSummary& s : prep.sources) {
+    std::string dropped;
+    for (const auto& [reason, what] : s.dropped)
+      dropped += fmt::format("{}{} {}", dropped.empty() ? "" : ", ", what.count, reason);
+    table.rows.push_back({s.name, s.bundle, s.read, s.facts_trained, s.documents_train + s.documents_valid, s.tokens_train, dropped});
+  }
+  std::printf("%s\n", monitor::to_text(table).c_str());
+  print_json(args, {{"tables", prep.tables}, {"records", prep.records}, {"documents", prep.documents},
+                    {"tokens", prep.tokens}, {"vocab", prep.vocab}, {"facts_trained", prep.facts_trained}});
+  return Done{};
+}
+
+Status run_train(const Arguments& args) {
+  ASSIGN_OR_RETURN(Run run, open_run(args));
+  ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  if (args.dry_run) {
+    ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
+    ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
+    return print_plan(args, run, config);
+  }
+  ASSIGN_OR_RETURN(const train::TrainSummary summary, train_stage(run, prep, args.resume));
+  std::printf("steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
+              static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss, summary.validation_loss,
+              summary.tokens_per_s, summary.checkpoint.c_str());
+  print_json(args, {{"steps", summary.steps}, {"tokens", summary.tokens}, {"loss", number(summary.loss)},
+                    {"validation_loss", number(summary.validation_loss)}, {"wall_s", summary.wall_s},
+                    {"tokens_per_s", summary.tokens_per_s}, {"flop_utilisation", summary.flop_utilisation},
+                    {"parameters", summary.parameters}, {"first_step", summary.first_step},
+                    {"checkpoint", summary.checkpoint}, {"peak_rss_bytes", device::peak_rss_bytes()}});
+  return Done{};
+}
+
+Status run_eval(const Arguments& args) {
+  if (args.spec.empty()) return run_eval_of_model(args);
+  ASSIGN_OR_RETURN(Run run, open_run(args));
+  ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  ASSIGN_OR_RETURN(const EvalOutcome outcome, eval_stage(run, prep, args.model, args.tasks));
+  std::printf("%s\n", monitor::to_text(score_table(outcome.evaluation)).c_str());
+  if (std::isfinite(outcome.perplexity)) std::printf("perplexity on validation records: %.4f\n", outcome.perplexity);
+  if (args.json) {
+    const auto json = nlohmann::ordered_json::parse(eval::results_json(outcome.evaluation, outcome.perplexity, outcome.model));
+    std::printf("%s\n", json.dump().c_str());
+  }
+  return Done{};
+}
+
+Status run_plan(const Arguments& args) {
+  ASSIGN_OR_RETURN(Run run, open_run(args, false));
+  if (run.spec.model.vocab == 0) run.spec.model.vocab = run.spec.tokenizer.vocab;
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, {}));
+  return print_plan(args, run, config);
+}
+
+}  // namespace boreal::app

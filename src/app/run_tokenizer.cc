@@ -1,0 +1,78 @@
+// boreal tokenizer train|encode|decode.
+#include <charconv>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+#include "app/arguments.h"
+#include "base/env.h"
+#include "text/bpe_trainer.h"
+#include "text/tokenizer.h"
+
+namespace boreal::app {
+
+namespace {
+
+Result<std::string> read_input(Env& env, const std::string& path) {
+  if (path != "-") return env.read_file(path);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+Status write_output(Env& env, const std::string& path, const std::string& content) {
+  if (!path.empty() && path != "-") return env.write_file(path, content);
+  if (std::fwrite(content.data(), 1, content.size(), stdout) != content.size() || std::fflush(stdout) != 0)
+    return failed("cannot write to stdout");
+  return Done{};
+}
+
+Status train(Env& env, const Arguments& args) {
+  ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
+  if (text.empty()) return refused("{}: no text to train on", args.in);
+  text::BpeTrainer trainer({.vocab_size = args.vocab, .pattern = args.pattern});
+  trainer.add(text);
+  ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, trainer.train());
+  std::fprintf(stderr, "%ld ids\n", static_cast<long>(tokenizer.vocab_size()));
+  return env.write_file(args.out, tokenizer.to_json());
+}
+
+Status encode(Env& env, const Arguments& args, const text::Tokenizer& tokenizer) {
+  ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
+  std::string line;
+  for (const text::TokenId id : tokenizer.encode(text, {.parse_special = args.special})) {
+    if (!line.empty()) line += ' ';
+    line += std::to_string(id);
+  }
+  return write_output(env, args.out, line + "\n");
+}
+
+Status decode(Env& env, const Arguments& args, const text::Tokenizer& tokenizer) {
+  ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
+  std::vector<text::TokenId> ids;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (at < end) {
+    if (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r') {
+      ++at;
+      continue;
+    }
+    text::TokenId id = 0;
+    const auto [next, code] = std::from_chars(at, end, id);
+    const bool ends = next == end || *next == ' ' || *next == '\n' || *next == '\t' || *next == '\r';
+    if (code != std::errc() || !ends || id < 0 || id >= tokenizer.vocab_size())
+      return refused("{}: byte {}: no id below {}", args.in, at - text.data(), tokenizer.vocab_size());
+    ids.push_back(id);
+    at = next;
+  }
+  return write_output(env, args.out, tokenizer.decode(ids));
+}
+
+}  // namespace
+
+Status run_tokenizer(const Arguments& args) {
+  Env& env = Env::real();
+  if (args.sub == "train") return train(env, args);
+  ASSIGN_OR_RETURN(const text::Tokenizer tokenizer, text::Tokenizer::load(env, args.tokenizer));
+  return args.sub == "encode" ? encode(env, args, tokenizer) : decode(env, args, tokenizer);
+}
+
+}  // namespace boreal::app

@@ -1,0 +1,240 @@
+#include "app/stages.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "app/signals.h"
+#include "base/hash.h"
+#include "device/machine.h"
+#include "infer/session.h"
+#include "kernels/machine_peak.h"
+#include "model/family.h"
+#include "monitor/progress.h"
+#include "train/trainer.h"
+
+namespace boreal::app {
+
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+std::string newest_checkpoint(const Run& run) {
+  return join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec)));
+}
+
+std::map<std::string, std::string> facts() {
+  return {{"version", BOREAL_VERSION}, {"isa", std::string(device::name_of(device::best_isa()))}};
+}
+
+}  // namespace
+
+void note(const Run& run, const std::string& line) {
+  if (!run.quiet) std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+Result<Run> open_run(const Arguments& args, bool ledger) {
+  Env& env = Env::real();
+  std::vector<std::string> sets = args.sets;
+  if (!args.world.empty()) sets.push_back("world=" + args.world);
+  ASSIGN_OR_RETURN(spec::RunSpec spec, spec::read_run_spec(env, args.spec, sets));
+  if (spec.world != "single" && spec.world != "threads:1")
+    return wrong_usage("world \"{}\": this version runs one rank; use --world single", spec.world);
+  for (const auto& [axis, size] : {std::pair{"dp_replicate", spec.mesh.dp_replicate},
+                                   {"dp_shard", spec.mesh.dp_shard},
+                                   {"tp", spec.mesh.tp},
+                                   {"pp", spec.mesh.pp},
+                                   {"cp", spec.mesh.cp},
+                                   {"ep", spec.mesh.ep}})
+    if (size != 1) return wrong_usage("mesh.{} is {}, but the world has 1 rank", axis, size);
+  const device::Machine machine = device::read_machine(env);
+  Run run{.env = env,
+          .clock = Clock::real(),
+          .spec = spec,
+          .resolved = spec::resolved_yaml(spec),
+          .hash = spec::spec_hash(spec),
+          .out = args.out.empty() ? "out/" + spec.name : args.out,
+          .quiet = args.quiet};
+  if (ledger) {
+    ASSIGN_OR_RETURN(auto opened,
+                     monitor::RunLedger::open(
+                         env, run.clock, run.out,
+                         {.spec_hash = run.hash, .resolved_yaml = run.resolved, .facts = facts()}));
+    run.ledger = std::make_unique<monitor::RunLedger>(std::move(opened));
+    for (const std::string& change : run.ledger->changed_facts())
+      note(run, "warning: " + change + "; results may differ in their last bits");
+  }
+  run.pool = std::make_unique<device::Pool>(spec.threads > 0 ? spec.threads : machine.cores, true);
+  return run;
+}
+
+Result<prep::PrepSummary> prep_stage(Run& run) {
+  RETURN_IF_ERROR(run.ledger->begin("prep", run.hash));
+  monitor::Progress progress(run.clock, monitor::stderr_progress("prep", run.quiet));
+  ASSIGN_OR_RETURN(
+      auto summary, prep::run(run.env, run.spec, run.out, [&](const prep::Progress& at) {
+        progress.update(at.done, [&] {
+          return std::vector<monitor::ProgressField>{{"stage", at.stage}, {"source", at.source}};
+        });
+      }));
+  progress.finish();
+  RETURN_IF_ERROR(run.ledger->finish("prep"));
+  return summary;
+}
+
+Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
+  train::TrainInput input;
+  input.vocab = prep.vocab;
+  input.tokenizer_fingerprint = prep.tokenizer_fingerprint;
+  if (!prep.tokenizer_fingerprint.empty()) {
+    const std::string path = join_path(run.out, "tokenizer/tokenizer.json");
+    ASSIGN_OR_RETURN(input.tokenizer_json, run.env.read_file(path));
+    ASSIGN_OR_RETURN(const auto tokenizer, text::Tokenizer::parse(input.tokenizer_json, path));
+    if (tokenizer.fingerprint() != prep.tokenizer_fingerprint)
+      return refused(
+          "{}: fingerprint {}, but the shards were written with {}; was the file replaced?", path,
+          tokenizer.fingerprint(), prep.tokenizer_fingerprint);
+    if (const auto end = tokenizer.end_of_text()) input.end_of_text = *end;
+  }
+  CHECK_EQ(prep.sources.size(), run.spec.data.sources.size());
+  for (std::size_t i = 0; i < prep.sources.size(); ++i) {
+    const prep::SourceSummary& source = prep.sources[i];
+    const spec::SourceSpec& asked = run.spec.data.sources[i];
+    tokens::StreamSource stream{
+        .name = source.name, .prefix = source.train_prefix, .weight = asked.weight};
+    if (asked.synthetic) {
+      stream.synthetic_vocab = run.spec.model.vocab;
+    } else {
+      if (source.train_prefix.empty())
+        return refused("source {}: no training documents", source.name);
+      stream.prefix = join_path(run.out, source.train_prefix);
+    }
+    input.train.push_back(stream);
+    if (!source.valid_prefix.empty())
+      input.validation.push_back(
+          {.name = source.name, .prefix = join_path(run.out, source.valid_prefix), .weight = 1});
+  }
+  return input;
+}
+
+Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input) {
+  return model::config_of(run.spec.model, input.vocab);
+}
+
+Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
+                                        const std::string& resume) {
+  ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
+  RETURN_IF_ERROR(run.ledger->begin("train", run.hash));
+  const kernels::MachinePeak peak = kernels::measure_flops(device::cpu_context(*run.pool), 0.2);
+  const train::TrainOptions options{
+      .out = run.out,
+      .resume = resume,
+      .quiet = run.quiet,
+      .peak_flops = config.dtype == DType::f32 ? peak.f32_flops : peak.bf16_flops,
+      .resolved_yaml = run.resolved,
+      .spec_hash = run.hash,
+      .stop = install_stop_signals()};
+  ASSIGN_OR_RETURN(const auto summary,
+                   train::train(run.env, run.clock, *run.pool, run.spec, config, input, options));
+  RETURN_IF_ERROR(run.ledger->finish("train"));
+  return summary;
+}
+
+Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const std::string& model,
+                               const std::vector<std::string>& tasks) {
+  RETURN_IF_ERROR(run.ledger->begin("eval", run.hash));
+  const std::string folder = model.empty() ? newest_checkpoint(run) : model;
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
+  const std::int64_t context = session.model->config().context;
+  const infer::EngineLimits limits{
+      .sequences = 8, .capacity = context, .rows = std::max<std::int64_t>(512, context)};
+  infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
+
+  EvalOutcome outcome{.evaluation = {}, .perplexity = kNan, .model = folder};
+  std::vector<eval::Item> items;
+  std::vector<std::string> names = tasks.empty() ? run.spec.eval.tasks : tasks;
+  if (names.empty())
+    for (const auto& [task, count] : prep.eval_items) names.push_back(task);
+  for (const std::string& name : names) {
+    if (name == "perplexity") continue;
+    const std::string path =
+        name.ends_with(".jsonl") ? name : join_path(run.out, "eval/" + name + ".jsonl");
+    ASSIGN_OR_RETURN(auto read, eval::read_items(run.env, path, run.spec.eval.max_items));
+    std::ranges::move(read, std::back_inserter(items));
+  }
+  if (!items.empty()) {
+    ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
+    monitor::ProgressOptions look = monitor::stderr_progress("eval", run.quiet);
+    look.unit = "item";
+    look.total = static_cast<std::int64_t>(items.size());
+    monitor::Progress progress(run.clock, look);
+    ASSIGN_OR_RETURN(outcome.evaluation, eval::evaluate(engine, limits, *tokenizer, items,
+                                                        [&](std::int64_t done, std::int64_t) {
+                                                          progress.update(done);
+                                                        }));
+    progress.finish();
+  }
+  ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
+  std::vector<tokens::Batch> batches;
+  for (const tokens::StreamSource& source : input.validation) {
+    ASSIGN_OR_RETURN(
+        auto more, tokens::validation_batches(run.env, source,
+                                              {.sequence = run.spec.data.sequence,
+                                               .document_mask = run.spec.data.document_mask,
+                                               .tokenizer_fingerprint = input.tokenizer_fingerprint,
+                                               .vocab = session.model->config().vocab},
+                                              8));
+    std::ranges::move(more, std::back_inserter(batches));
+  }
+  if (!batches.empty()) outcome.perplexity = std::exp(eval::mean_loss(engine, batches));
+  RETURN_IF_ERROR(
+      eval::write_results(run.env, run.out, outcome.evaluation, outcome.perplexity, folder));
+  RETURN_IF_ERROR(run.ledger->finish("eval"));
+  return outcome;
+}
+
+Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model) {
+  std::vector<Completed> all;
+  if (run.spec.eval.prompts.empty()) return all;
+  ASSIGN_OR_RETURN(
+      infer::Session session,
+      infer::open_session(run.env, *run.pool, model.empty() ? newest_checkpoint(run) : model));
+  ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
+  const std::int64_t context = session.model->config().context;
+  infer::Engine engine(
+      *session.model, *session.weights, session.ctx,
+      {.sequences = 8, .capacity = context, .rows = std::max<std::int64_t>(64, context)});
+  std::vector<infer::Request> requests;
+  for (const std::string& prompt : run.spec.eval.prompts) {
+    infer::Request request{.prompt = tokenizer->encode(prompt), .max_tokens = 48};
+    if (const auto end = tokenizer->end_of_text()) request.stop = {*end};
+    if (request.prompt.empty() || static_cast<std::int64_t>(request.prompt.size()) >= context)
+      return wrong_usage("eval.prompts: \"{}\" has {} tokens; the model takes 1 to {}", prompt,
+                         request.prompt.size(), context - 1);
+    requests.push_back(std::move(request));
+  }
+  const auto completions = engine.generate(requests);
+  for (std::size_t i = 0; i < completions.size(); ++i) {
+    std::vector<text::TokenId> ids = completions[i].tokens;
+    if (completions[i].stopped) ids.pop_back();
+    all.push_back({run.spec.eval.prompts[i], tokenizer->decode(ids)});
+  }
+  return all;
+}
+
+monitor::Table score_table(const eval::Evaluation& evaluation) {
+  monitor::Table table{.title = "Scores",
+                       .columns = {{"task", "task"},
+                                   {"bundle", "bundle"},
+                                   {"items", "items", monitor::NumberStyle::count},
+                                   {"value", "right, %", monitor::NumberStyle::percent, 1},
+                                   {"chance", "chance, %", monitor::NumberStyle::percent, 1}}};
+  for (const eval::Score& s : evaluation.scores)
+    table.rows.push_back({s.task, s.bundle, s.items,
+                          monitor::Measured{s.value, s.standard_error, s.chance}, s.chance});
+  return table;
+}
+
+}  // namespace boreal::app

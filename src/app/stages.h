@@ -1,0 +1,67 @@
+// The stages of a run as the verbs use them: open the output folder, prep, train, evaluate. Each is
+// skipped when the ledger says that it is finished with the same input. Thread rule: the main
+// thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/arguments.h"
+#include "base/clock.h"
+#include "base/env.h"
+#include "device/pool.h"
+#include "eval/harness.h"
+#include "monitor/ledger.h"
+#include "monitor/table.h"
+#include "prep/prep.h"
+#include "spec/reader.h"
+#include "train/trainer.h"
+
+namespace boreal::app {
+
+struct Run {
+  Env& env;
+  const Clock& clock;
+  spec::RunSpec spec;
+  std::string resolved;
+  std::string hash;
+  std::string out;
+  bool quiet = false;
+  std::unique_ptr<monitor::RunLedger> ledger;
+  std::unique_ptr<device::Pool> pool;
+};
+
+// Reads and checks the spec, makes the output folder and takes its lock. `ledger` false: only
+// reads.
+Result<Run> open_run(const Arguments& args, bool ledger = true);
+
+// Prints to stderr, unless quiet.
+void note(const Run& run, const std::string& line);
+
+Result<prep::PrepSummary> prep_stage(Run& run);
+// What training needs from a finished prep; synthetic sources and finished shards need none.
+Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep);
+Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input);
+Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
+                                        const std::string& resume);
+
+struct EvalOutcome {
+  eval::Evaluation evaluation;
+  double perplexity = 0;  // not a number where there is nothing to validate on
+  std::string model;
+};
+Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const std::string& model,
+                               const std::vector<std::string>& tasks);
+
+struct Completed {
+  std::string prompt;
+  std::string completion;
+};
+// Greedy completions of the prompts of the spec.
+Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model);
+
+// The score table of an evaluation.
+monitor::Table score_table(const eval::Evaluation& evaluation);
+
+}  // namespace boreal::app
