@@ -65,8 +65,22 @@ function(boreal_layer name)
   endif()
 endfunction()
 
-# One test program a folder of tests/: every *_test.cc in it. LIBS: boreal folders (without prefix) or third-party targets.
-# LABELS: unit, golden, story, threads.
+# Links boreal folders (without prefix) or third-party targets.
+function(boreal_link target)
+  foreach(lib ${ARGN})
+    if(TARGET boreal_${lib})
+      set(lib boreal_${lib})
+    endif()
+    target_link_libraries(${target} PRIVATE ${lib})
+  endforeach()
+endfunction()
+
+# What ./run builds for the thread sanitizer and for ./run bench; boreal_test() and boreal_bench() fill them.
+add_custom_target(threads_tests)
+add_custom_target(benches)
+
+# One test program a folder of tests/: every *_test.cc in it. LIBS: as boreal_link().
+# LABELS: unit, golden, story; threads: also run with the thread sanitizer; slow: not run with the address sanitizer.
 function(boreal_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LIBS;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -76,14 +90,21 @@ function(boreal_test name)
   add_executable(${name}_test ${sources})
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_definitions(${name}_test PRIVATE BOREAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  foreach(lib ${arg_LIBS})
-    if(TARGET boreal_${lib})
-      target_link_libraries(${name}_test PRIVATE boreal_${lib})
-    else()
-      target_link_libraries(${name}_test PRIVATE ${lib})
-    endif()
-  endforeach()
+  boreal_link(${name}_test ${arg_LIBS})
   target_link_libraries(${name}_test PRIVATE GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  if("threads" IN_LIST arg_LABELS)
+    add_dependencies(threads_tests ${name}_test)
+  endif()
+endfunction()
+
+# One benchmark a hot path: bench/NAME.cc becomes bench_NAME, which prints one table, or JSON lines with --json.
+# ./run bench NAME runs it. LIBS: as boreal_link().
+function(boreal_bench name)
+  cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+  add_executable(bench_${name} ${name}.cc)
+  target_compile_definitions(bench_${name} PRIVATE BOREAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  boreal_link(bench_${name} ${arg_LIBS})
+  add_dependencies(benches bench_${name})
 endfunction()
