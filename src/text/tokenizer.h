@@ -17,7 +17,11 @@ namespace boreal::text {
 
 using TokenId = std::int32_t;
 
-// A token and the bytes [begin, end) of the input it stands for (of the normalised text, if the tokenizer normalises).
+struct TokenizerModel;  // tokenizer_model.h
+
+// A token and the bytes [begin, end) of the input it stands for (of the normalised text, if the
+// tokenizer normalises or adds a blank in front). Spans are in order and do not overlap; gaps are
+// bytes that the vocabulary lacks.
 struct TokenSpan {
   TokenId id = 0;
   std::size_t begin = 0;
@@ -25,15 +29,19 @@ struct TokenSpan {
 };
 
 struct EncodeOptions {
-  // Whether special tokens written in the text become their ids. Off for text that we did not write ourselves.
+  // Whether special tokens written in the text become their ids. Off for text that we did not write
+  // ourselves. Added tokens that are not special are always found.
   bool parse_special = false;
 };
 
 class Tokenizer {
  public:
-  // Refused (kind refused) with the file, the place and the reason if it is damaged or uses a part we do not have.
+  // Refused (kind refused) with the file, the place and the reason if it is damaged or uses a part
+  // we do not have.
   static Result<Tokenizer> load(Env& env, const std::string& path);
   static Result<Tokenizer> parse(std::string_view json, const std::string& name);
+  // Precondition: the invariants of TokenizerModel.
+  static Tokenizer build(TokenizerModel model);
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -42,12 +50,14 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
   std::vector<TokenSpan> encode_spans(std::string_view text, EncodeOptions options = {}) const;
   // The bytes of the ids, one after another; ids outside the vocabulary give nothing.
-  // decode(encode(x)) == x for every byte string x where the vocabulary holds all 256 bytes and nothing normalises.
+  // decode(encode(x)) == x for every byte string x where the vocabulary holds all 256 bytes and
+  // nothing normalises.
   std::string decode(std::span<const TokenId> ids) const;
 
   // Highest id + 1, added tokens included.
   std::int64_t vocab_size() const;
-  // The id whose token is exactly these bytes (an added token's text, or a byte string of the vocabulary).
+  // The id whose token is exactly these bytes (an added token's text, or a byte string of the
+  // vocabulary).
   std::optional<TokenId> id_of(std::string_view token) const;
   bool is_special(TokenId id) const;
   // The end-of-text token: "<|endoftext|>" if there is one.
