@@ -1,0 +1,109 @@
+#include "tokens/row.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "base/check.h"
+
+namespace boreal::tokens {
+
+Batch make_batch(std::int64_t rows, std::int64_t sequence) {
+  Batch batch;
+  batch.rows = rows;
+  batch.sequence = sequence;
+  const auto n = static_cast<std::size_t>(rows * sequence);
+  batch.input.assign(n, 0);
+  batch.target.assign(n, 0);
+  batch.weight.assign(n, 0.0F);
+  batch.position.assign(n, 0);
+  batch.doc_begin.assign(n, 0);
+  return batch;
+}
+
+RowView row_of(Batch& batch, std::int64_t row) {
+  const auto at = static_cast<std::size_t>(row * batch.sequence);
+  const auto n = static_cast<std::size_t>(batch.sequence);
+  const auto part = [&](auto& array) { return std::span(array).subspan(at, n); };
+  return {part(batch.input), part(batch.target), part(batch.weight), part(batch.position),
+          part(batch.doc_begin)};
+}
+
+namespace {
+
+void read_window(const ShardReader& shard, const Window& window, std::vector<std::int32_t>& ids,
+                 std::vector<std::uint8_t>& loss) {
+  const auto n = static_cast<std::size_t>(window.count + 1);
+  ids.resize(n);
+  loss.resize(n);
+  for (std::size_t done = 0; done < n;) {
+    const std::int64_t at = (window.begin + static_cast<std::int64_t>(done)) % window.circle;
+    const std::size_t piece = std::min(n - done, static_cast<std::size_t>(window.circle - at));
+    shard.read_ids(at, std::span(ids).subspan(done, piece));
+    shard.read_loss(at, std::span(loss).subspan(done, piece));
+    done += piece;
+  }
+}
+
+// Walks the documents under a window: cuts the row at their borders.
+void mark_documents(const ShardReader& shard, const Window& window, RowView row) {
+  std::int64_t token = window.begin % window.circle;
+  std::int64_t document = shard.document_at(token);
+  std::int64_t end = shard.document_begin(document + 1);
+  std::int32_t begin_column = 0;
+  for (std::int64_t c = 0; c < window.count; ++c) {
+    const auto column = static_cast<std::size_t>(c);
+    row.doc_begin[column] = begin_column;
+    row.position[column] = static_cast<std::int32_t>(c) - begin_column;
+    if (++token < end) continue;
+    row.weight[column] = 0;
+    begin_column = static_cast<std::int32_t>(c) + 1;
+    if (token == window.circle) token = 0;
+    document = shard.document_at(token);
+    end = shard.document_begin(document + 1);
+  }
+}
+
+}  // namespace
+
+void fill_row(const ShardReader& shard, const Window& window, FillOptions options, RowView row) {
+  std::vector<std::int32_t> ids;
+  std::vector<std::uint8_t> loss;
+  read_window(shard, window, ids, loss);
+  const std::int64_t vocab =
+      options.vocab > 0 ? options.vocab : std::numeric_limits<std::int32_t>::max();
+  for (std::int64_t c = 0; c <= window.count; ++c) {
+    const std::int32_t id = ids[static_cast<std::size_t>(c)];
+    CHECK(id >= 0 && id < vocab,
+          "{}.bin: token {} is {}, outside the vocabulary of {}; run `boreal tokens verify`",
+          shard.info().prefix, (window.begin + c) % window.circle, id, vocab);
+  }
+  for (std::int64_t c = 0; c < window.count; ++c) {
+    const auto column = static_cast<std::size_t>(c);
+    row.input[column] = ids[column];
+    row.target[column] = ids[column + 1];
+    row.weight[column] = loss[column + 1];
+    row.position[column] = static_cast<std::int32_t>(c);
+  }
+  if (options.document_mask) mark_documents(shard, window, row);
+  for (auto column = static_cast<std::size_t>(window.count); column < row.input.size(); ++column) {
+    row.doc_begin[column] = static_cast<std::int32_t>(window.count);
+    row.position[column] = static_cast<std::int32_t>(column) - row.doc_begin[column];
+  }
+}
+
+void fill_synthetic(const Rng& rng, std::int64_t begin, std::int64_t vocab, RowView row) {
+  const auto id_at = [&](std::size_t offset) {
+    const auto counter = static_cast<std::uint64_t>(begin) + offset;
+    return static_cast<std::int32_t>(rng.bits(counter) % static_cast<std::uint64_t>(vocab));
+  };
+  std::int32_t id = id_at(0);
+  for (std::size_t c = 0; c < row.input.size(); ++c) {
+    row.input[c] = id;
+    row.target[c] = id = id_at(c + 1);
+    row.weight[c] = 1;
+    row.position[c] = static_cast<std::int32_t>(c);
+  }
+}
+
+}  // namespace boreal::tokens
