@@ -20,7 +20,7 @@ struct CardOptions {
   bool loss_on_values =
       true;  // Document::loss = the answers (value, unit, punctuation and line break)
   std::uint64_t seed = 1;
-  std::function<std::int64_t(std::string_view)> count_tokens;  // needed if tokens_max > 0
+  std::function<std::int64_t(std::string_view)> count_tokens = {};  // needed if tokens_max > 0
 };
 
 struct RecordCards {

@@ -14,9 +14,9 @@
 namespace boreal::corpus {
 
 struct ProseOptions {
-  std::string source;
-  std::string bundle;          // "" = the source's name
-  std::string licence;         // "" = unknown
+  std::string source = {};
+  std::string bundle = {};     // "" = the source's name
+  std::string licence = {};    // "" = unknown
   std::string field = "text";  // of a JSON line
   double validation = 0.05;
   std::int64_t records_max = 0;  // JSON lines picked by hash; 0 = all

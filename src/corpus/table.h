@@ -39,19 +39,19 @@ struct Record {
 
 struct Table {
   TableSpec spec;
-  std::string source;  // name of the source
+  std::string source = {};  // name of the source
   std::string file;
-  std::string bundle;
-  std::string licence;
+  std::string bundle = {};
+  std::string licence = {};
   std::int64_t rows_read = 0;
   std::vector<Record> records;  // in file order
   DropLog dropped;
 };
 
 struct TableOptions {
-  std::string source;
-  std::string bundle;            // "" = the table's tranche, else the source's name
-  std::string licence;           // "" = the table's
+  std::string source = {};
+  std::string bundle = {};       // "" = the table's tranche, else the source's name
+  std::string licence = {};      // "" = the table's
   std::int64_t records_max = 0;  // picked by hash; 0 = all
   std::uint64_t seed = 1;
 };
