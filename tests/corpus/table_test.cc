@@ -124,7 +124,7 @@ TEST_F(TableTest, WithoutYamlTheFirstColumnNamesRecordsAndUnitsComeFromTheHeader
 }
 
 TEST_F(TableTest, TheDraftedYamlReadsBackToTheSameTable) {
-  const std::string path = file("mine.csv", "Compound ID,a \"b\" c (K),d\\e\nx,300,1\n");
+  const std::string path = file("mine.csv", "Compound ID,\"a \"\"b\"\" c (K)\",d\\e\nx,300,1\n");
   const auto drafted = read_table(env, path, {.source = "mine"});
   file("mine.yaml", to_yaml(drafted->spec));
   const auto read = read_table(env, path, {.source = "mine"});
