@@ -12,6 +12,8 @@ namespace boreal::corpus {
 struct Dropped {
   std::int64_t count = 0;
   std::vector<std::string> examples;  // at most kExamplesMax
+
+  bool operator==(const Dropped&) const = default;
 };
 
 class DropLog {
