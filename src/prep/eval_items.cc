@@ -149,13 +149,12 @@ class ItemMaker {
 
 }  // namespace
 
-std::vector<EvalItem> make_eval_items(const std::vector<Table>& tables,
-                                      const corpus::Families& families,
+std::vector<EvalItem> make_eval_items(const Table& table, const corpus::Families& families,
                                       const corpus::Rotation& rotation,
                                       const text::Tokenizer& tokenizer, std::uint64_t seed) {
   const ItemMaker maker(families, rotation, tokenizer, seed);
   std::vector<EvalItem> items;
-  for (const Table& table : tables) maker.add_table(table, items);
+  maker.add_table(table, items);
   return items;
 }
 

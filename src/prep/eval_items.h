@@ -38,11 +38,10 @@ struct EvalItem {
   std::size_t answer_index = 0;
 };
 
-// All four tasks, in the order of tables, records and facts. The prompt ends where the tokenizer
+// All tasks of one table, in the order of records and facts. The prompt ends where the tokenizer
 // cuts: with its blank if a blank is a token, before it if the blank belongs to the next word's
 // token.
-std::vector<EvalItem> make_eval_items(const std::vector<corpus::Table>& tables,
-                                      const corpus::Families& families,
+std::vector<EvalItem> make_eval_items(const corpus::Table& table, const corpus::Families& families,
                                       const corpus::Rotation& rotation,
                                       const text::Tokenizer& tokenizer, std::uint64_t seed);
 
