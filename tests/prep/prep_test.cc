@@ -231,6 +231,33 @@ TEST_F(PrepTest, WithThePatternGpt2ThePromptEndsBeforeTheBlank) {
   }
 }
 
+TEST_F(PrepTest, RecordsInOneDocumentFitTheSequenceAndRepeatTheirHeader) {
+  std::string csv = "name";
+  for (int p = 0; p < 25; ++p) csv += fmt::format(",property number {}", p);
+  csv += "\n";
+  for (int r = 0; r < 8; ++r) {
+    csv += fmt::format("record {}", r);
+    for (int p = 0; p < 25; ++p) csv += fmt::format(",{}", 1000 + 31 * r + p);
+    csv += "\n";
+  }
+  add_table("wide.csv", csv);
+  spec.cards.facts_per_document = 0;
+  spec.data.sequence = 120;
+  const PrepSummary s = prepared(out);
+  const auto shard = tokens::ShardReader::open(env, join_path(out, "shards/wide/train"));
+  std::int64_t longest = 0;
+  for (std::int64_t d = 0; d < shard->info().documents; ++d) {
+    longest = std::max(longest, shard->document_tokens(d));
+  }
+  EXPECT_LE(longest, 120);
+  EXPECT_GT(longest, 90);
+  EXPECT_LT(s.documents, 8 * 25);
+  for (const Text& t : texts("shards/wide/train")) {
+    const std::string record = t.from["record"];
+    EXPECT_TRUE(t.text.starts_with(record + "\n")) << t.text;
+  }
+}
+
 TEST_F(PrepTest, MaxFactsIsTheNumberOfTrainedFacts) {
   add_table("a.csv", planets(40));
   std::string csv = "name,age,size,use\n";
