@@ -59,8 +59,8 @@ bool cuts_at(const text::Tokenizer& tokenizer, const std::string& prompt,
 class ItemMaker {
  public:
   ItemMaker(const corpus::Families& families, const corpus::Rotation& rotation,
-            const text::Tokenizer& tokenizer, std::uint64_t seed)
-      : families_(families), rotation_(rotation), tokenizer_(tokenizer), seed_(seed) {}
+            const text::Tokenizer& tokenizer, const EvalOptions& options)
+      : families_(families), rotation_(rotation), tokenizer_(tokenizer), options_(options) {}
 
   void add_table(const Table& table, std::vector<EvalItem>& items) const {
     const auto by_property = values_by_property(table);
@@ -75,7 +75,8 @@ class ItemMaker {
  private:
   void add_fact(const Table& table, const Record& record, const Fact& fact, const Values& values,
                 std::vector<EvalItem>& items) const {
-    const Rng rng(seed_, "evaluation", table.spec.table + "\n" + record.name + "\n" + fact.asked);
+    const Rng rng(options_.seed, "evaluation",
+                  table.spec.table + "\n" + record.name + "\n" + fact.asked);
     const auto item_of = [&](const char* task, const Family& family) {
       EvalItem item;
       item.task = task;
@@ -91,19 +92,33 @@ class ItemMaker {
       return item;
     };
     const auto trained = rotation_.trained(fact.property);
+    for (const std::size_t family : trained) {
+      if (!fits(item_of("", families_.trained[family]))) return;
+    }
     const auto pick = [&](std::uint64_t draw) -> const Family& {
       return families_.trained[trained[rng.bits(draw) % trained.size()]];
     };
-    items.push_back(at_token_border(item_of("recall_seen", pick(0))));
+    const auto add = [&](EvalItem item) {
+      if (fits(item)) items.push_back(at_token_border(std::move(item)));
+    };
+    add(item_of("recall_seen", pick(0)));
     if (const auto held = rotation_.heldout(fact.property)) {
-      items.push_back(at_token_border(item_of("recall_heldout", families_.trained[*held])));
+      add(item_of("recall_heldout", families_.trained[*held]));
     }
-    for (const Family& style : families_.styles)
-      items.push_back(at_token_border(item_of("recall_style", style)));
+    for (const Family& style : families_.styles) add(item_of("recall_style", style));
     const Family& family = pick(1);
     EvalItem choice = item_of("choice", family);
-    if (add_choices(record, fact, values, family, rng, choice))
-      items.push_back(at_token_border(std::move(choice)));
+    if (add_choices(record, fact, values, family, rng, choice)) add(std::move(choice));
+  }
+
+  // With the end token, every continuation.
+  bool fits(const EvalItem& item) const {
+    if (options_.tokens_max == 0) return true;
+    const auto within = [&](const std::string& continuation) {
+      const auto tokens = tokenizer_.encode(item.prompt + continuation).size() + 1;
+      return static_cast<std::int64_t>(tokens) <= options_.tokens_max;
+    };
+    return within(item.answer) && std::all_of(item.choices.begin(), item.choices.end(), within);
   }
 
   // False if the table has no three other values.
@@ -144,15 +159,16 @@ class ItemMaker {
   const corpus::Families& families_;
   const corpus::Rotation& rotation_;
   const text::Tokenizer& tokenizer_;
-  std::uint64_t seed_;
+  EvalOptions options_;
 };
 
 }  // namespace
 
 std::vector<EvalItem> make_eval_items(const Table& table, const corpus::Families& families,
                                       const corpus::Rotation& rotation,
-                                      const text::Tokenizer& tokenizer, std::uint64_t seed) {
-  const ItemMaker maker(families, rotation, tokenizer, seed);
+                                      const text::Tokenizer& tokenizer,
+                                      const EvalOptions& options) {
+  const ItemMaker maker(families, rotation, tokenizer, options);
   std::vector<EvalItem> items;
   maker.add_table(table, items);
   return items;

@@ -38,6 +38,13 @@ struct EvalItem {
   std::size_t answer_index = 0;
 };
 
+struct EvalOptions {
+  std::uint64_t seed = 1;
+  // Of prompt, answer and end token. A fact that some trained family cannot state within it is not
+  // asked, nor is any longer item. 0 = no bound.
+  std::int64_t tokens_max = 0;
+};
+
 // All tasks of one table, in the order of records and facts. The prompt ends where the tokenizer
 // cuts: with its blank if a blank is a token, before it if the blank belongs to the next word's
 // token.

@@ -236,11 +236,14 @@ class Run {
   Status write_eval() {
     if (!rotation_) return Done{};
     report("eval", "", 0, 1);
+    EvalOptions options;
+    options.seed = static_cast<std::uint64_t>(spec_.seed);
+    options.tokens_max = spec_.data.sequence;
     std::map<std::string, std::string> text_of;
     for (const Unit& unit : units_) {
       if (!unit.table) continue;
-      for (const EvalItem& item : make_eval_items(*unit.table, families_, *rotation_, *tokenizer_,
-                                                  static_cast<std::uint64_t>(spec_.seed))) {
+      for (const EvalItem& item :
+           make_eval_items(*unit.table, families_, *rotation_, *tokenizer_, options)) {
         text_of[item.task] += to_json_line(item);
         ++summary_.eval_items[item.task];
       }

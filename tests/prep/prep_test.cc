@@ -221,6 +221,22 @@ TEST_F(PrepTest, TheCommonestValueIsCountedOverTrainedFacts) {
   for (const json& item : items("choice")) EXPECT_EQ(item["property"], "number");
 }
 
+TEST_F(PrepTest, WhatIsTooLongToBeTrainedIsNotAsked) {
+  std::string csv = "name,story,number\n";
+  for (int i = 0; i < 20; ++i) {
+    csv += fmt::format("r{},{}{},{}\n", i, i < 5 ? std::string(90, '1') + " " : "", i, i);
+  }
+  add_table("t.csv", csv);
+  spec.data.validation = 0;
+  spec.data.sequence = 64;
+  const PrepSummary s = prepared(out);
+  EXPECT_EQ(s.sources[0].dropped.at("fact longer than the context").count, 5 * 2);
+  EXPECT_EQ(s.documents, 35 * 2);
+  for (const char* task : {"recall_seen", "recall_heldout", "recall_style"}) {
+    EXPECT_EQ(s.eval_items.at(task), 35) << task;
+  }
+}
+
 TEST_F(PrepTest, WithThePatternGpt2ThePromptEndsBeforeTheBlank) {
   add_table("planets.csv", planets(30));
   spec.tokenizer.pattern = "gpt2";
