@@ -19,8 +19,8 @@ struct Provenance {
   std::int64_t row = 0;  // 1-based line or record of the file
   std::string licence;
   std::string bundle;
-  std::string record;    // name of the record, for cards
-  std::string card;      // family of the template, for cards; "" for plain text
+  std::string record;                   // name of the record, for cards
+  std::string card;                     // family of the template, for cards; "" for plain text
   std::vector<std::string> properties;  // that the card states
 };
 

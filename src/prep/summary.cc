@@ -1,0 +1,158 @@
+// PrepSummary as JSON and back.
+#include <nlohmann/json.hpp>
+
+#include "prep/prep.h"
+
+namespace boreal::prep {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+// One list of fields for both directions; v(key, member).
+template <class Summary, class V>
+void visit_source(Summary& s, V&& v) {
+  v("name", s.name);
+  v("kind", s.kind);
+  v("file", s.file);
+  v("table", s.table);
+  v("bundle", s.bundle);
+  v("licence", s.licence);
+  v("read", s.read);
+  v("records", s.records);
+  v("facts", s.facts);
+  v("facts_trained", s.facts_trained);
+  v("facts_validation", s.facts_validation);
+  v("documents_train", s.documents_train);
+  v("documents_valid", s.documents_valid);
+  v("tokens_train", s.tokens_train);
+  v("tokens_valid", s.tokens_valid);
+  v("loss_tokens_train", s.loss_tokens_train);
+  v("train_prefix", s.train_prefix);
+  v("valid_prefix", s.valid_prefix);
+}
+
+template <class Summary, class V>
+void visit_totals(Summary& s, V&& v) {
+  v("stamp", s.stamp);
+  v("tables", s.tables);
+  v("records", s.records);
+  v("facts", s.facts);
+  v("facts_trained", s.facts_trained);
+  v("facts_validation", s.facts_validation);
+  v("documents", s.documents);
+  v("tokens", s.tokens);
+  v("tokens_valid", s.tokens_valid);
+  v("vocab", s.vocab);
+  v("tokenizer_fingerprint", s.tokenizer_fingerprint);
+  v("names", s.names);
+  v("names_unstable", s.names_unstable);
+  v("eval_items", s.eval_items);
+  v("files", s.files);
+}
+
+// Takes members out of an object; ok stays true while each is there and of its type.
+class Taker {
+ public:
+  Taker(const json& object, bool& ok) : object_(object), ok_(ok) {}
+
+  void operator()(const char* key, std::string& out) {
+    const json* value = find(key);
+    if (value != nullptr && value->is_string()) {
+      out = *value->get_ptr<const std::string*>();
+    } else {
+      ok_ = false;
+    }
+  }
+  void operator()(const char* key, std::int64_t& out) {
+    const json* value = find(key);
+    if (value != nullptr && value->is_number_integer()) {
+      out = value->get<std::int64_t>();
+    } else {
+      ok_ = false;
+    }
+  }
+  template <class Number>
+  void operator()(const char* key, std::map<std::string, Number>& out) {
+    const json* value = find(key);
+    ok_ = ok_ && value != nullptr && value->is_object();
+    if (!ok_) return;
+    for (const auto& [name, number] : value->items()) {
+      if (number.is_number_integer()) {
+        out[name] = number.template get<Number>();
+      } else {
+        ok_ = false;
+      }
+    }
+  }
+
+ private:
+  const json* find(const char* key) const {
+    if (!object_.is_object()) return nullptr;
+    const auto found = object_.find(key);
+    return found == object_.end() ? nullptr : &*found;
+  }
+  const json& object_;
+  bool& ok_;
+};
+
+json dropped_to_json(const std::map<std::string, corpus::Dropped>& dropped) {
+  json object = json::object();
+  for (const auto& [reason, entry] : dropped) {
+    object[reason] = {{"count", entry.count}, {"examples", entry.examples}};
+  }
+  return object;
+}
+
+bool take_dropped(const json& source, std::map<std::string, corpus::Dropped>& dropped) {
+  if (!source.contains("dropped") || !source["dropped"].is_object()) return false;
+  for (const auto& [reason, entry] : source["dropped"].items()) {
+    bool ok = true;
+    Taker(entry, ok)("count", dropped[reason].count);
+    if (!ok || !entry.contains("examples") || !entry["examples"].is_array()) return false;
+    for (const auto& example : entry["examples"]) {
+      if (!example.is_string()) return false;
+      dropped[reason].examples.push_back(example.get<std::string>());
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string to_json(const PrepSummary& summary) {
+  json object;
+  const auto put_into = [](json& target) {
+    return [&target](const char* key, const auto& value) { target[key] = value; };
+  };
+  visit_totals(summary, put_into(object));
+  object["sources"] = json::array();
+  for (const SourceSummary& source : summary.sources) {
+    json entry;
+    visit_source(source, put_into(entry));
+    entry["dropped"] = dropped_to_json(source.dropped);
+    object["sources"].push_back(std::move(entry));
+  }
+  return object.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<PrepSummary> read_summary(Env& env, const std::string& out_dir) {
+  const std::string path = join_path(out_dir, "prep.json");
+  if (!env.exists(path))
+    return refused("{}: there is none, so prep did not finish in this folder", path);
+  ASSIGN_OR_RETURN(const std::string text, env.read_file(path));
+  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  PrepSummary summary;
+  bool ok = object.is_object() && object.contains("sources") && object["sources"].is_array();
+  if (ok) visit_totals(summary, Taker(object, ok));
+  for (std::size_t i = 0; ok && i < object["sources"].size(); ++i) {
+    SourceSummary source;
+    visit_source(source, Taker(object["sources"][i], ok));
+    ok = ok && take_dropped(object["sources"][i], source.dropped);
+    summary.sources.push_back(std::move(source));
+  }
+  if (!ok) return refused("{}: damaged, or written by another version; run prep again", path);
+  return summary;
+}
+
+}  // namespace boreal::prep
