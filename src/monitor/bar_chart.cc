@@ -57,7 +57,8 @@ std::string one_bar(const BarChart& chart, const Frame& frame, const Measured& s
     const double low = frame.at(score.value - interval_half(score));
     const double high = frame.at(score.value + interval_half(score));
     out += fmt::format(
-        R"(<path class="whisker" d="M{0:.1f} {2:.1f}V{3:.1f}M{0:.1f} {4:.1f}H{1:.1f}M{1:.1f} {2:.1f}V{3:.1f}"/>)",
+        "<path class=\"whisker\" "
+        "d=\"M{0:.1f} {2:.1f}V{3:.1f}M{0:.1f} {4:.1f}H{1:.1f}M{1:.1f} {2:.1f}V{3:.1f}\"/>",
         low, high, middle - 3.5, middle + 3.5, middle);
     label_x = std::max(label_x, high);
   }
@@ -201,7 +202,8 @@ std::string interval_svg(const Measured& score, double low, double high, const s
   }
   body += svg_line(at(score.value), 2, at(score.value), 16, "mark");
   return fmt::format(
-      R"(<svg class="chart interval c1" viewBox="0 0 {0} 18" width="{0}" height="18" role="img" aria-label="{1}">{2}</svg>)",
+      "<svg class=\"chart interval c1\" viewBox=\"0 0 {0} 18\" width=\"{0}\" height=\"18\" "
+      "role=\"img\" aria-label=\"{1}\">{2}</svg>",
       kWidth_px, escape_markup(tip), body);
 }
 

@@ -179,20 +179,34 @@ std::string axes(const LineChart& chart, const Frame& frame) {
   return out + svg_text({.x = 0, .y = frame.top - 12}, chart.y_label);
 }
 
+// Where values are told: at most about kTips places, and wherever a marker stands.
+std::vector<double> tip_places(const LineChart& chart) {
+  const auto sorted = [](std::vector<double> xs) {
+    std::ranges::sort(xs);
+    xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
+    return xs;
+  };
+  std::vector<double> all;
+  std::vector<double> places;
+  for (const Series& series : chart.series) {
+    for (const Point& p : series.points) {
+      if (!shown(chart, p)) continue;
+      all.push_back(p.x);
+      if (series.markers && series.points.size() <= kTips) places.push_back(p.x);
+    }
+  }
+  all = sorted(std::move(all));
+  const std::size_t count = std::min(kTips, all.size());
+  for (std::size_t i = 0; i < count; ++i)
+    places.push_back(all[count == 1 ? 0 : i * (all.size() - 1) / (count - 1)]);
+  return sorted(std::move(places));
+}
+
 // Bands across the plot: the one under the pointer shows a guide, the points and, in a title, the
 // values.
 std::string tips(const LineChart& chart, const Frame& frame) {
-  std::vector<double> xs;
-  for (const Series& series : chart.series)
-    for (const Point& p : series.points)
-      if (shown(chart, p)) xs.push_back(p.x);
-  std::ranges::sort(xs);
-  xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
-  const std::size_t count = std::min(kTips, xs.size());
-  std::vector<double> at(count);
-  for (std::size_t i = 0; i < count; ++i)
-    at[i] = xs[count == 1 ? 0 : i * (xs.size() - 1) / (count - 1)];
-
+  const std::vector<double> at = tip_places(chart);
+  const std::size_t count = at.size();
   std::string out;
   for (std::size_t i = 0; i < count; ++i) {
     const double x = frame.at_x(at[i]);
@@ -209,7 +223,9 @@ std::string tips(const LineChart& chart, const Frame& frame) {
                           colour_class(s), x, frame.at_y(found->y));
     }
     out += fmt::format(
-        R"(<g class="hit"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/><g class="show">{}{}</g></g>)",
+        "<g class=\"hit\"><title>{}</title>"
+        "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>"
+        "<g class=\"show\">{}{}</g></g>",
         escape_markup(text), from, frame.top, std::max(to - from, 0.1), frame.bottom - frame.top,
         svg_line(x, frame.top, x, frame.bottom, "guide"), dots);
   }

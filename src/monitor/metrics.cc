@@ -107,7 +107,8 @@ Result<std::uint64_t> bytes_to_keep(std::string_view text, const std::string& pa
 
 std::string metrics_line(const StepMetrics& row) {
   std::string line = fmt::format(
-      R"({{"step":{},"tokens":{},"loss":{},"grad_norm":{},"lr":{},"step_ms":{},"tokens_per_s":{},"flop_utilisation":{})",
+      R"({{"step":{},"tokens":{},"loss":{},"grad_norm":{},"lr":{},)"
+      R"("step_ms":{},"tokens_per_s":{},"flop_utilisation":{})",
       row.step, row.tokens, json_number(row.loss), json_number(row.grad_norm), json_number(row.lr),
       json_number(row.step_ms), json_number(row.tokens_per_s), json_number(row.flop_utilisation));
   if (row.validation_loss)

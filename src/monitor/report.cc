@@ -47,7 +47,8 @@ std::string score_cells(const Measured& score, const Column& column, const Scale
   std::string tip = cell_text(score, column);
   if (score.chance) tip += ", chance " + cell_text(*score.chance, column);
   return fmt::format(
-      "<td class=\"picture\">{}</td><td class=\"number\">{}<span class=\"error\"> ± {}</span></td>",
+      "<td class=\"picture\">{}</td>"
+      "<td class=\"number\">{}<span class=\"error\"> ± {}</span></td>",
       interval_svg(score, scale.low, scale.high, tip),
       escape_markup(cell_text(score.value, column)),
       escape_markup(cell_text(score.standard_error, column)));

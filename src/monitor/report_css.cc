@@ -15,9 +15,9 @@ h1{font-size:2.05rem;line-height:1.2;font-weight:650;letter-spacing:-.015em;marg
 overflow-wrap:anywhere;text-wrap:balance}
 .subtitle{font-size:1.1rem;color:var(--soft);margin:0;max-width:46rem}
 .facts{display:flex;flex-wrap:wrap;gap:.2rem 1.8rem;margin:1.1rem 0 0;font-size:.86rem;
-color:var(--soft)}
+color:var(--ink)}
 .facts div{display:flex;gap:.45rem;min-width:0}
-.facts dt{color:var(--faint)}
+.facts dt{color:var(--soft)}
 .facts dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 nav{margin-top:1.6rem;font-size:.9rem}
 nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.5rem;list-style:none;margin:0;padding:.65rem 0;
@@ -87,7 +87,7 @@ tab-size:2;max-height:32rem;overflow-y:auto}
 .stages .error{padding-left:.9rem}
 .stages .track div{background:var(--tint);border-radius:3px;height:1rem}
 .stages .track span{display:block;height:1rem;border-radius:3px;background:var(--s1);min-width:2px}
-footer{margin-top:3rem;padding-block:1.2rem 2.5rem;font-size:.82rem;color:var(--faint)}
+footer{margin-top:3rem;padding-block:1.2rem 2.5rem;font-size:.82rem;color:var(--soft)}
 @media (max-width:40rem){
 main,header,nav,footer{padding-inline:1rem}
 header{padding-top:1.8rem}

@@ -130,6 +130,14 @@ TEST(LineChartSvg, OfAHundredThousandStepsStaysSmallAndKeepsItsSpike) {
   EXPECT_THAT(to_svg(chart), HasSubstr("running mean"));
 }
 
+TEST(LineChartSvg, EveryMarkerTellsItsValueThoughLongLinesTellOnlySome) {
+  LineChart chart = chart_of({});
+  for (int i = 1; i <= 10000; ++i) chart.series[0].points.push_back({1.0 * i, 2});
+  chart.series.push_back({.name = "validation", .markers = true});
+  for (int i = 7; i < 10000; i += 999) chart.series[1].points.push_back({1.0 * i, 3});
+  EXPECT_EQ(count(to_svg(chart), "\nvalidation 3.000</title>"), chart.series[1].points.size());
+}
+
 TEST(LineChartSvg, EndLabelsDoNotOverlap) {
   LineChart chart{.title = "x"};
   for (int i = 0; i < 6; ++i)

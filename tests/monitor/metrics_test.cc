@@ -49,11 +49,10 @@ TEST_F(Metrics, ALineIsTheObjectOfTheContract) {
   row.lr = 1e-5;
   row.validation_loss = 2.5;
   row.flop_utilisation = 1.0 / 3;
-  EXPECT_EQ(
-      metrics_line(row),
-      R"({"step":4,"tokens":2048,"loss":0.1,"grad_norm":1,"lr":1e-05,"step_ms":12.5,"tokens_per_s":40960,)"
-      R"("flop_utilisation":0.3333333333333333,"validation_loss":2.5,)"
-      R"("phases_ms":{"fetch":3.125,"forward-backward":9.375}})");
+  EXPECT_EQ(metrics_line(row),
+            R"({"step":4,"tokens":2048,"loss":0.1,"grad_norm":1,"lr":1e-05,)"
+            R"("step_ms":12.5,"tokens_per_s":40960,"flop_utilisation":0.3333333333333333,)"
+            R"("validation_loss":2.5,"phases_ms":{"fetch":3.125,"forward-backward":9.375}})");
 }
 
 TEST_F(Metrics, EveryNumberReadsBackBitForBit) {
@@ -195,6 +194,15 @@ TEST_F(Metrics, AFreshRunEmptiesTheFile) {
   feed(0, 5);
   feed(0, 2);
   EXPECT_EQ(read_metrics(env, path()).value().size(), 2U);
+}
+
+TEST_F(Metrics, AFullDiskIsAnErrorThatNamesTheFile) {
+  auto writer = MetricsWriter::open(env, "/dev/full", 0);
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  const Status status = writer->append(row_of(1));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message, "cannot write /dev/full: No space left on device");
+  EXPECT_EQ(exit_code(status.error().kind), 1);
 }
 
 }  // namespace

@@ -49,12 +49,13 @@ TEST(TableText, AHostileCellStaysInItsLine) {
 }
 
 TEST(TableJson, KeepsFullPrecisionAndNamesErrorAndChance) {
-  EXPECT_EQ(
-      to_json(scores()),
-      R"({"title":"Recall by bundle","rows":[)"
-      R"({"bundle":"life","facts":1234,"recall":0.842,"recall_stderr":0.011,"recall_chance":0.05,"time_s":65.0},)"
-      R"({"bundle":"earth é","facts":9,"recall":0.5,"recall_stderr":0.25,"time_s":null},)"
-      R"({"bundle":"all","facts":1243,"recall":0.84,"recall_stderr":0.01,"recall_chance":0.05,"time_s":65.0}]})");
+  EXPECT_EQ(to_json(scores()),
+            R"({"title":"Recall by bundle","rows":[)"
+            R"({"bundle":"life","facts":1234,"recall":0.842,"recall_stderr":0.011,)"
+            R"("recall_chance":0.05,"time_s":65.0},)"
+            R"({"bundle":"earth é","facts":9,"recall":0.5,"recall_stderr":0.25,"time_s":null},)"
+            R"({"bundle":"all","facts":1243,"recall":0.84,"recall_stderr":0.01,)"
+            R"("recall_chance":0.05,"time_s":65.0}]})");
 }
 
 TEST(TableJson, WhatJsonCannotHoldIsNullAndBadBytesAreReplaced) {
