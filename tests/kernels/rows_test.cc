@@ -186,7 +186,7 @@ BOREAL_EVERYWHERE(RowsKernel);
 class Flat : public KernelTest {};
 
 TEST_P(Flat, AdamWEqualsTheTwinOverSeveralSteps) {
-  for (const auto& [beta1, beta2] : {std::pair{0.9, 0.95}})
+  for (const auto& [beta1, beta2] : {std::pair{0.9, 0.95}, std::pair{0.9, 0.999}})
     for (const std::int64_t count : {1, 13, 16, 1003}) {
       Values w = draw("w", Shape{1, count});
       Values m(DType::f32, Shape{1, count});
