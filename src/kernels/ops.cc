@@ -311,6 +311,8 @@ void adamw(const Context& ctx, Tensor master, const Tensor& grad, Tensor m, Tens
       .beta1 = static_cast<float>(step.beta1),
       .beta2 = static_cast<float>(step.beta2),
       .eps = static_cast<float>(step.eps),
+      .gain1 = static_cast<float>(1 - step.beta1),
+      .gain2 = static_cast<float>(1 - step.beta2),
       .step_size = static_cast<float>(step.lr / (1 - std::pow(step.beta1, t))),
       .inv_sqrt_bias2 = static_cast<float>(1 / std::sqrt(1 - std::pow(step.beta2, t))),
       .decay = static_cast<float>(step.lr * step.weight_decay)};

@@ -21,8 +21,8 @@ BOREAL_INLINE Vf square_root(Vf x) {
 void adamw(const AdamArgs& g) {
   over_row(g.count, [&](std::int64_t i, std::int64_t n) {
     const Vf grad = load_n(g.grad + i, n) * g.scale;
-    const Vf m = load_n(g.m + i, n) * g.beta1 + grad * (1.0F - g.beta1);
-    const Vf v = load_n(g.v + i, n) * g.beta2 + grad * grad * (1.0F - g.beta2);
+    const Vf m = load_n(g.m + i, n) * g.beta1 + grad * g.gain1;
+    const Vf v = load_n(g.v + i, n) * g.beta2 + grad * grad * g.gain2;
     store_n(g.m + i, m, n);
     store_n(g.v + i, v, n);
     const Vf w = load_n(g.master + i, n);
