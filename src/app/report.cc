@@ -23,31 +23,39 @@ constexpr TaskText kTasks[] = {{"recall_seen", "Recall, trained phrasing"},
                                {"recall_style", "Recall, style never trained"},
                                {"choice", "Four-way choice"}};
 
-const eval::Score* find(const eval::Evaluation& evaluation, std::string_view task, std::string_view bundle) {
+const eval::Score* find(const eval::Evaluation& evaluation, std::string_view task,
+                        std::string_view bundle) {
   for (const eval::Score& s : evaluation.scores)
     if (s.task == task && s.bundle == bundle) return &s;
   return nullptr;
 }
 
-void add_key_figures(monitor::Report& report, const Story& story, const std::vector<monitor::StepMetrics>& metrics) {
+void add_key_figures(monitor::Report& report, const Story& story,
+                     const std::vector<monitor::StepMetrics>& metrics) {
   std::vector<monitor::Figure> figures;
   for (const TaskText& t : kTasks)
     if (const eval::Score* s = find(story.eval.evaluation, t.task, "all"))
-      figures.push_back({t.title, fmt::format("{:.1f}", s->value * 100), "%",
-                         fmt::format("± {:.1f}, chance {:.1f} %", s->standard_error * 100, s->chance * 100)});
+      figures.push_back(
+          {t.title, fmt::format("{:.1f}", s->value * 100), "%",
+           fmt::format("± {:.1f}, chance {:.1f} %", s->standard_error * 100, s->chance * 100)});
   if (std::isfinite(story.eval.perplexity))
-    figures.push_back({"Perplexity, validation records", fmt::format("{:.2f}", story.eval.perplexity), "",
+    figures.push_back({"Perplexity, validation records",
+                       fmt::format("{:.2f}", story.eval.perplexity), "",
                        "records that were never trained"});
   if (!metrics.empty()) {
-    figures.push_back({"Steps", fmt::format("{}", metrics.back().step), "",
-                       fmt::format("{:.1f} M tokens", static_cast<double>(metrics.back().tokens) * 1e-6)});
+    figures.push_back(
+        {"Steps", fmt::format("{}", metrics.back().step), "",
+         fmt::format("{:.1f} M tokens", static_cast<double>(metrics.back().tokens) * 1e-6)});
     std::vector<double> rates;
     for (const auto& row : metrics) rates.push_back(row.tokens_per_s);
     std::ranges::nth_element(rates, rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2));
-    figures.push_back({"Speed", fmt::format("{:.0f}", rates[rates.size() / 2]), "tokens/s",
-                       fmt::format("{:.0f} % of the machine's peak", metrics.back().flop_utilisation * 100)});
+    figures.push_back(
+        {"Speed", fmt::format("{:.0f}", rates[rates.size() / 2]), "tokens/s",
+         fmt::format("{:.0f} % of the machine's peak", metrics.back().flop_utilisation * 100)});
   }
-  figures.push_back({"Peak memory", fmt::format("{:.0f}", static_cast<double>(story.peak_rss_bytes) * 1e-6), "MB", "of the process"});
+  figures.push_back({"Peak memory",
+                     fmt::format("{:.0f}", static_cast<double>(story.peak_rss_bytes) * 1e-6), "MB",
+                     "of the process"});
   report.add_figures(figures);
 }
 
@@ -84,19 +92,27 @@ void add_corpus(monitor::Report& report, const prep::PrepSummary& prep) {
 }
 
 void add_training(monitor::Report& report, const std::vector<monitor::StepMetrics>& metrics) {
-  monitor::LineChart loss{.title = "Loss", .x_label = "step", .y_label = "nats a token", .log_y = true};
+  monitor::LineChart loss{
+      .title = "Loss", .x_label = "step", .y_label = "nats a token", .log_y = true};
   monitor::Series train{.name = "training", .smooth = true};
   monitor::Series valid{.name = "validation", .markers = true};
-  monitor::LineChart rate{.title = "Learning rate", .x_label = "step", .y_label = "", .y_from_zero = true, .height_px = 200};
+  monitor::LineChart rate{.title = "Learning rate",
+                          .x_label = "step",
+                          .y_label = "",
+                          .y_from_zero = true,
+                          .height_px = 200};
   monitor::Series lr{.name = "learning rate"};
   for (const auto& row : metrics) {
     const auto x = static_cast<double>(row.step);
     train.points.push_back({x, row.loss});
     lr.points.push_back({x, row.lr});
-    if (row.validation_loss.has_value() && std::isfinite(*row.validation_loss)) valid.points.push_back({x, *row.validation_loss});
+    if (row.validation_loss.has_value() && std::isfinite(*row.validation_loss))
+      valid.points.push_back({x, *row.validation_loss});
   }
-  loss.caption = "Training loss counts only the tokens that the cards mark (values, by default); validation is on records held "
-                 "out whole, whose values nobody could know.";
+  loss.caption =
+      "Training loss counts only the tokens that the cards mark (values, by default); validation "
+      "is on records held "
+      "out whole, whose values nobody could know.";
   loss.series.push_back(std::move(train));
   if (!valid.points.empty()) loss.series.push_back(std::move(valid));
   rate.series.push_back(std::move(lr));
@@ -105,10 +121,14 @@ void add_training(monitor::Report& report, const std::vector<monitor::StepMetric
 }
 
 void add_scores(monitor::Report& report, const eval::Evaluation& evaluation) {
-  monitor::BarChart chart{.title = "Share right, by bundle", .value_label = "%",
-                          .caption = "Bars are 95 % intervals; marks show chance: the commonest value of a property, or one in four."};
+  monitor::BarChart chart{.title = "Share right, by bundle",
+                          .value_label = "%",
+                          .caption =
+                              "Bars are 95 % intervals; marks show chance: the commonest value of "
+                              "a property, or one in four."};
   for (const eval::Score& s : evaluation.scores)
-    if (std::ranges::find(chart.categories, s.bundle) == chart.categories.end()) chart.categories.push_back(s.bundle);
+    if (std::ranges::find(chart.categories, s.bundle) == chart.categories.end())
+      chart.categories.push_back(s.bundle);
   for (const TaskText& t : kTasks) {
     monitor::BarSeries series{.name = t.title};
     for (const std::string& bundle : chart.categories) {
@@ -133,7 +153,8 @@ std::vector<monitor::Sample> picked_answers(const eval::Evaluation& evaluation, 
       if (a.item.task == t.task) answers.push_back(&a);
     for (std::size_t i = 0; i < std::min(each, answers.size()); ++i) {
       const eval::Answer& a = *answers[i * answers.size() / each % answers.size()];
-      samples.push_back({a.item.prompt, a.given, a.item.answer, a.right, fmt::format("{}, {}", t.title, a.item.bundle)});
+      samples.push_back({a.item.prompt, a.given, a.item.answer, a.right,
+                         fmt::format("{}, {}", t.title, a.item.bundle)});
     }
   }
   return samples;
@@ -142,17 +163,22 @@ std::vector<monitor::Sample> picked_answers(const eval::Evaluation& evaluation, 
 }  // namespace
 
 Result<std::string> write_report(const Run& run, const Story& story) {
-  ASSIGN_OR_RETURN(const auto metrics, monitor::read_metrics(run.env, join_path(run.out, "metrics.jsonl")));
-  monitor::Report report({.title = run.spec.name,
-                          .subtitle = "From tables of facts to a talking model: what went in, how training went, what it learned.",
-                          .facts = {{"spec", run.hash}, {"boreal", BOREAL_VERSION}, {"model", story.eval.model}}});
+  ASSIGN_OR_RETURN(const auto metrics,
+                   monitor::read_metrics(run.env, join_path(run.out, "metrics.jsonl")));
+  monitor::Report report(
+      {.title = run.spec.name,
+       .subtitle = "From tables of facts to a talking model: what went in, how training went, what "
+                   "it learned.",
+       .facts = {{"spec", run.hash}, {"boreal", BOREAL_VERSION}, {"model", story.eval.model}}});
   add_key_figures(report, story, metrics);
   report.add_section("Corpus");
   add_corpus(report, story.prep);
   report.add_section("Training");
   add_training(report, metrics);
   if (!story.eval.evaluation.scores.empty()) {
-    report.add_section("Scores", "Exact recall wants every token of the value, its unit and the end; each share is of trained facts.");
+    report.add_section("Scores",
+                       "Exact recall wants every token of the value, its unit and the end; each "
+                       "share is of trained facts.");
     add_scores(report, story.eval.evaluation);
   }
   report.add_section("Talking");
@@ -166,7 +192,8 @@ Result<std::string> write_report(const Run& run, const Story& story) {
   }
   report.add_section("Run");
   std::vector<monitor::StageTime> stages;
-  for (const monitor::StageRecord& stage : run.ledger->stages()) stages.push_back({stage.name, stage.wall_s});
+  for (const monitor::StageRecord& stage : run.ledger->stages())
+    stages.push_back({stage.name, stage.wall_s});
   report.add_stages(stages);
   report.add_preformatted("Resolved spec", run.resolved);
   const std::string path = join_path(run.out, "report.html");

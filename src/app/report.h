@@ -1,4 +1,5 @@
-// report.html of a recipe: what went in, how training went, how well the model recalls, what it says.
+// report.html of a recipe: what went in, how training went, how well the model recalls, what it
+// says.
 #pragma once
 
 #include <string>

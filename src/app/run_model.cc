@@ -30,7 +30,9 @@ Result<std::string> read_input(Env& env, const std::string& path) {
 
 infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequences) {
   const std::int64_t context = session.model->config().context;
-  return {.sequences = sequences, .capacity = context, .rows = std::max(sequences, std::min<std::int64_t>(context, 512))};
+  return {.sequences = sequences,
+          .capacity = context,
+          .rows = std::max(sequences, std::min<std::int64_t>(context, 512))};
 }
 
 }  // namespace
@@ -44,17 +46,22 @@ Status run_generate(const Arguments& args) {
   std::vector<infer::Request> requests;
   std::vector<std::string> prompts;
   for (const std::string& given : args.prompts) {
-    ASSIGN_OR_RETURN(prompts.emplace_back(), given == "-" ? read_input(env, "-") : Result<std::string>(given));
-    infer::Request request{.prompt = tokenizer->encode(prompts.back()), .max_tokens = args.max_tokens,
-                           .sampling = {args.temperature, args.top_k, args.top_p, static_cast<std::uint64_t>(args.seed)}};
+    ASSIGN_OR_RETURN(prompts.emplace_back(),
+                     given == "-" ? read_input(env, "-") : Result<std::string>(given));
+    infer::Request request{.prompt = tokenizer->encode(prompts.back()),
+                           .max_tokens = args.max_tokens,
+                           .sampling = {args.temperature, args.top_k, args.top_p,
+                                        static_cast<std::uint64_t>(args.seed)}};
     if (request.prompt.empty()) return wrong_usage("--prompt: an empty prompt");
     if (static_cast<std::int64_t>(request.prompt.size()) >= context)
-      return wrong_usage("--prompt: {} tokens, but the model's context is {}", request.prompt.size(), context);
+      return wrong_usage("--prompt: {} tokens, but the model's context is {}",
+                         request.prompt.size(), context);
     if (const auto end = tokenizer->end_of_text()) request.stop = {*end};
     requests.push_back(std::move(request));
   }
-  infer::Engine engine(*session.model, *session.weights, session.ctx,
-                       limits_of(session, std::min<std::int64_t>(16, static_cast<std::int64_t>(requests.size()))));
+  infer::Engine engine(
+      *session.model, *session.weights, session.ctx,
+      limits_of(session, std::min<std::int64_t>(16, static_cast<std::int64_t>(requests.size()))));
   const auto completions = engine.generate(requests);
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < completions.size(); ++i) {
@@ -62,12 +69,15 @@ Status run_generate(const Arguments& args) {
     if (completions[i].stopped) ids.pop_back();
     const std::string text = tokenizer->decode(ids);
     std::printf("%s%s\n", prompts[i].c_str(), text.c_str());
-    json.push_back({{"prompt", prompts[i]}, {"completion", text}, {"tokens", completions[i].tokens},
+    json.push_back({{"prompt", prompts[i]},
+                    {"completion", text},
+                    {"tokens", completions[i].tokens},
                     {"stopped", completions[i].stopped}});
   }
   if (args.json)
     std::printf("%s\n", nlohmann::ordered_json{{"completions", json}}
-                            .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+                            .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+                            .c_str());
   return Done{};
 }
 
@@ -81,23 +91,27 @@ Status run_logits(const Arguments& args) {
   for (std::string word; stream >> word;) {
     std::int32_t id = 0;
     const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), id);
-    if (code != std::errc() || end != word.data() + word.size() || id < 0 || id >= session.model->config().vocab)
+    if (code != std::errc() || end != word.data() + word.size() || id < 0 ||
+        id >= session.model->config().vocab)
       return refused("{}: \"{}\" is no id below {}", args.in, word, session.model->config().vocab);
     ids.push_back(id);
   }
   const std::int64_t context = session.model->config().context;
   if (ids.empty() || static_cast<std::int64_t>(ids.size()) > context)
     return refused("{}: {} ids; the model takes 1 to {}", args.in, ids.size(), context);
-  infer::Engine engine(*session.model, *session.weights, session.ctx, {.sequences = 1, .capacity = context, .rows = context});
+  infer::Engine engine(*session.model, *session.weights, session.ctx,
+                       {.sequences = 1, .capacity = context, .rows = context});
   std::vector<float> logits = engine.all_logits(ids, 0);
   const tensor::NamedTensor named[] = {
       {"logits", tensor::Tensor(logits.data(), DType::f32,
-                                tensor::Shape{static_cast<std::int64_t>(ids.size()), session.model->config().vocab})}};
+                                tensor::Shape{static_cast<std::int64_t>(ids.size()),
+                                              session.model->config().vocab})}};
   return tensor::write_safetensors(env, args.to, named, {});
 }
 
 Status run_eval_of_model(const Arguments& args) {
-  if (args.model.empty() || args.tasks.empty()) return wrong_usage("eval: give a SPEC, or --model and --tasks");
+  if (args.model.empty() || args.tasks.empty())
+    return wrong_usage("eval: give a SPEC, or --model and --tasks");
   Env& env = Env::real();
   const auto pool = make_pool(env);
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
@@ -110,12 +124,17 @@ Status run_eval_of_model(const Arguments& args) {
     ASSIGN_OR_RETURN(auto read, eval::read_items(env, task, 0));
     std::ranges::move(read, std::back_inserter(items));
   }
-  ASSIGN_OR_RETURN(const eval::Evaluation evaluation, eval::evaluate(engine, limits, *tokenizer, items));
+  ASSIGN_OR_RETURN(const eval::Evaluation evaluation,
+                   eval::evaluate(engine, limits, *tokenizer, items));
   const double none = std::numeric_limits<double>::quiet_NaN();
-  if (!args.out.empty()) RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, args.model));
+  if (!args.out.empty())
+    RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, args.model));
   std::printf("%s\n", monitor::to_text(score_table(evaluation)).c_str());
   if (args.json)
-    std::printf("%s\n", nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model)).dump().c_str());
+    std::printf("%s\n",
+                nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model))
+                    .dump()
+                    .c_str());
   return Done{};
 }
 
@@ -138,6 +157,8 @@ Status run_export(const Arguments& args) {
   return model::write_hf_folder(env, args.to, model, memory, options);
 }
 
-Status run_import(const Arguments& args) { return train::import_checkpoint(Env::real(), args.from, args.to); }
+Status run_import(const Arguments& args) {
+  return train::import_checkpoint(Env::real(), args.from, args.to);
+}
 
 }  // namespace boreal::app

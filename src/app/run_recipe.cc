@@ -18,7 +18,8 @@ double stage_time(const Run& run, std::string_view name) {
   return 0;
 }
 
-nlohmann::ordered_json figures(const Run& run, const Story& story, double wall_s, const std::string& report) {
+nlohmann::ordered_json figures(const Run& run, const Story& story, double wall_s,
+                               const std::string& report) {
   nlohmann::ordered_json json{{"wall_s", wall_s},
                               {"train_s", stage_time(run, "train")},
                               {"peak_rss_bytes", story.peak_rss_bytes},
@@ -44,15 +45,19 @@ nlohmann::ordered_json figures(const Run& run, const Story& story, double wall_s
 // Training is finished when the ledger says so and its last checkpoint is there.
 bool train_done(const Run& run) {
   return run.ledger->is_done("train", run.hash) &&
-         run.env.exists(join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec))));
+         run.env.exists(
+             join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec))));
 }
 
 void print_summary(const Story& story, const std::string& report) {
   monitor::Table table = score_table(story.eval.evaluation);
   std::printf("\n%s\n", monitor::to_text(table).c_str());
-  if (std::isfinite(story.eval.perplexity)) std::printf("perplexity on validation records: %.3f\n", story.eval.perplexity);
-  for (const Completed& c : story.samples) std::printf("  %s|%s\n", c.prompt.c_str(), c.completion.c_str());
-  std::printf("\nreport:          %s\nask it yourself: %s\n", report.c_str(), story.generate_command.c_str());
+  if (std::isfinite(story.eval.perplexity))
+    std::printf("perplexity on validation records: %.3f\n", story.eval.perplexity);
+  for (const Completed& c : story.samples)
+    std::printf("  %s|%s\n", c.prompt.c_str(), c.completion.c_str());
+  std::printf("\nreport:          %s\nask it yourself: %s\n", report.c_str(),
+              story.generate_command.c_str());
 }
 
 }  // namespace
@@ -62,8 +67,9 @@ Status run_recipe(const Arguments& args) {
   const double start_s = run.clock.now_s();
   Story story;
   ASSIGN_OR_RETURN(story.prep, prep_stage(run));
-  note(run, fmt::format("prep: {} tables, {} records, {} documents, {} tokens{}", story.prep.tables, story.prep.records,
-                        story.prep.documents, story.prep.tokens, story.prep.skipped ? " (was finished)" : ""));
+  note(run, fmt::format("prep: {} tables, {} records, {} documents, {} tokens{}", story.prep.tables,
+                        story.prep.records, story.prep.documents, story.prep.tokens,
+                        story.prep.skipped ? " (was finished)" : ""));
   if (train_done(run)) {
     note(run, "train: was finished");
   } else {
@@ -74,8 +80,10 @@ Status run_recipe(const Arguments& args) {
   ASSIGN_OR_RETURN(story.samples, sample_stage(run, ""));
   RETURN_IF_ERROR(run.ledger->finish("samples"));
   story.peak_rss_bytes = device::peak_rss_bytes();
-  const std::string prompt = run.spec.eval.prompts.empty() ? "The symbol of iron is" : run.spec.eval.prompts.front();
-  story.generate_command = fmt::format("./run generate --model {} --prompt \"{}\"", story.eval.model, prompt);
+  const std::string prompt =
+      run.spec.eval.prompts.empty() ? "The symbol of iron is" : run.spec.eval.prompts.front();
+  story.generate_command =
+      fmt::format("./run generate --model {} --prompt \"{}\"", story.eval.model, prompt);
   ASSIGN_OR_RETURN(const std::string report, write_report(run, story));
   print_summary(story, report);
   if (args.json)

@@ -24,12 +24,16 @@ nlohmann::ordered_json number(double value) {
 Status print_plan(const Arguments& args, const Run& run, const model::DecoderConfig& config) {
   const model::Decoder model(config);
   const spec::TrainSpec& t = run.spec.train;
-  const std::int64_t rows = t.micro_batch_sequences > 0 ? t.micro_batch_sequences : t.batch_sequences;
-  const plan::MemoryPlan plan = plan::plan_training(
-      model, {.rows = rows, .sequence = run.spec.data.sequence, .recompute = t.recompute == "full", .threads = run.pool->threads()});
-  monitor::Table table{.title = "Memory of training",
-                       .columns = {{"class", "class"}, {"bytes", "bytes", monitor::NumberStyle::bytes}},
-                       .total_rows = 1};
+  const std::int64_t rows =
+      t.micro_batch_sequences > 0 ? t.micro_batch_sequences : t.batch_sequences;
+  const plan::MemoryPlan plan = plan::plan_training(model, {.rows = rows,
+                                                            .sequence = run.spec.data.sequence,
+                                                            .recompute = t.recompute == "full",
+                                                            .threads = run.pool->threads()});
+  monitor::Table table{
+      .title = "Memory of training",
+      .columns = {{"class", "class"}, {"bytes", "bytes", monitor::NumberStyle::bytes}},
+      .total_rows = 1};
   for (const auto& [name, bytes] : plan.classes()) table.rows.push_back({name, bytes});
   table.rows.push_back({std::string("all"), plan.total_bytes()});
   const std::int64_t steps = train::steps_of(run.spec);
@@ -42,7 +46,9 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
               flops * static_cast<double>(steps * t.batch_sequences * run.spec.data.sequence));
   std::printf("this machine has %.1f GB: it %s\n", static_cast<double>(machine.memory_bytes) * 1e-9,
               plan.total_bytes() < machine.memory_bytes ? "fits" : "does not fit");
-  nlohmann::ordered_json json{{"parameters", model.parameter_count()}, {"steps", steps}, {"total_bytes", plan.total_bytes()}};
+  nlohmann::ordered_json json{{"parameters", model.parameter_count()},
+                              {"steps", steps},
+                              {"total_bytes", plan.total_bytes()}};
   for (const auto& [name, bytes] : plan.classes()) json["bytes"][name] = bytes;
   print_json(args, json);
   return Done{};
@@ -54,19 +60,27 @@ Status run_prep(const Arguments& args) {
   ASSIGN_OR_RETURN(Run run, open_run(args));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   monitor::Table table{.title = "Sources",
-                       .columns = {{"source", "source"}, {"bundle", "bundle"}, {"read", "read", monitor::NumberStyle::count},
+                       .columns = {{"source", "source"},
+                                   {"bundle", "bundle"},
+                                   {"read", "read", monitor::NumberStyle::count},
                                    {"facts", "facts", monitor::NumberStyle::count},
                                    {"documents", "documents", monitor::NumberStyle::count},
-                                   {"tokens", "tokens", monitor::NumberStyle::count}, {"dropped", "dropped"}}};
+                                   {"tokens", "tokens", monitor::NumberStyle::count},
+                                   {"dropped", "dropped"}}};
   for (const prep::SourceSummary& s : prep.sources) {
     std::string dropped;
     for (const auto& [reason, what] : s.dropped)
       dropped += fmt::format("{}{} {}", dropped.empty() ? "" : ", ", what.count, reason);
-    table.rows.push_back({s.name, s.bundle, s.read, s.facts_trained, s.documents_train + s.documents_valid, s.tokens_train, dropped});
+    table.rows.push_back({s.name, s.bundle, s.read, s.facts_trained,
+                          s.documents_train + s.documents_valid, s.tokens_train, dropped});
   }
   std::printf("%s\n", monitor::to_text(table).c_str());
-  print_json(args, {{"tables", prep.tables}, {"records", prep.records}, {"documents", prep.documents},
-                    {"tokens", prep.tokens}, {"vocab", prep.vocab}, {"facts_trained", prep.facts_trained}});
+  print_json(args, {{"tables", prep.tables},
+                    {"records", prep.records},
+                    {"documents", prep.documents},
+                    {"tokens", prep.tokens},
+                    {"vocab", prep.vocab},
+                    {"facts_trained", prep.facts_trained}});
   return Done{};
 }
 
@@ -79,14 +93,21 @@ Status run_train(const Arguments& args) {
     return print_plan(args, run, config);
   }
   ASSIGN_OR_RETURN(const train::TrainSummary summary, train_stage(run, prep, args.resume));
-  std::printf("steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
-              static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss, summary.validation_loss,
-              summary.tokens_per_s, summary.checkpoint.c_str());
-  print_json(args, {{"steps", summary.steps}, {"tokens", summary.tokens}, {"loss", number(summary.loss)},
-                    {"validation_loss", number(summary.validation_loss)}, {"wall_s", summary.wall_s},
-                    {"tokens_per_s", summary.tokens_per_s}, {"flop_utilisation", summary.flop_utilisation},
-                    {"parameters", summary.parameters}, {"first_step", summary.first_step},
-                    {"checkpoint", summary.checkpoint}, {"peak_rss_bytes", device::peak_rss_bytes()}});
+  std::printf(
+      "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
+      static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
+      summary.validation_loss, summary.tokens_per_s, summary.checkpoint.c_str());
+  print_json(args, {{"steps", summary.steps},
+                    {"tokens", summary.tokens},
+                    {"loss", number(summary.loss)},
+                    {"validation_loss", number(summary.validation_loss)},
+                    {"wall_s", summary.wall_s},
+                    {"tokens_per_s", summary.tokens_per_s},
+                    {"flop_utilisation", summary.flop_utilisation},
+                    {"parameters", summary.parameters},
+                    {"first_step", summary.first_step},
+                    {"checkpoint", summary.checkpoint},
+                    {"peak_rss_bytes", device::peak_rss_bytes()}});
   return Done{};
 }
 
@@ -96,9 +117,11 @@ Status run_eval(const Arguments& args) {
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   ASSIGN_OR_RETURN(const EvalOutcome outcome, eval_stage(run, prep, args.model, args.tasks));
   std::printf("%s\n", monitor::to_text(score_table(outcome.evaluation)).c_str());
-  if (std::isfinite(outcome.perplexity)) std::printf("perplexity on validation records: %.4f\n", outcome.perplexity);
+  if (std::isfinite(outcome.perplexity))
+    std::printf("perplexity on validation records: %.4f\n", outcome.perplexity);
   if (args.json) {
-    const auto json = nlohmann::ordered_json::parse(eval::results_json(outcome.evaluation, outcome.perplexity, outcome.model));
+    const auto json = nlohmann::ordered_json::parse(
+        eval::results_json(outcome.evaluation, outcome.perplexity, outcome.model));
     std::printf("%s\n", json.dump().c_str());
   }
   return Done{};

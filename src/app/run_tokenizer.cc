@@ -20,7 +20,8 @@ Result<std::string> read_input(Env& env, const std::string& path) {
 
 Status write_output(Env& env, const std::string& path, const std::string& content) {
   if (!path.empty() && path != "-") return env.write_file(path, content);
-  if (std::fwrite(content.data(), 1, content.size(), stdout) != content.size() || std::fflush(stdout) != 0)
+  if (std::fwrite(content.data(), 1, content.size(), stdout) != content.size() ||
+      std::fflush(stdout) != 0)
     return failed("cannot write to stdout");
   return Done{};
 }
@@ -57,9 +58,11 @@ Status decode(Env& env, const Arguments& args, const text::Tokenizer& tokenizer)
     }
     text::TokenId id = 0;
     const auto [next, code] = std::from_chars(at, end, id);
-    const bool ends = next == end || *next == ' ' || *next == '\n' || *next == '\t' || *next == '\r';
+    const bool ends =
+        next == end || *next == ' ' || *next == '\n' || *next == '\t' || *next == '\r';
     if (code != std::errc() || !ends || id < 0 || id >= tokenizer.vocab_size())
-      return refused("{}: byte {}: no id below {}", args.in, at - text.data(), tokenizer.vocab_size());
+      return refused("{}: byte {}: no id below {}", args.in, at - text.data(),
+                     tokenizer.vocab_size());
     ids.push_back(id);
     at = next;
   }

@@ -110,6 +110,8 @@ Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
         return refused("source {}: no training documents", source.name);
       stream.prefix = join_path(run.out, source.train_prefix);
     }
+    if (run.spec.data.blend == "tokens" && source.tokens_train > 0)
+      stream.weight *= static_cast<double>(source.tokens_train);
     input.train.push_back(stream);
     if (!source.valid_prefix.empty())
       input.validation.push_back(
@@ -179,13 +181,10 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   std::vector<tokens::Batch> batches;
   for (const tokens::StreamSource& source : input.validation) {
-    ASSIGN_OR_RETURN(
-        auto more, tokens::validation_batches(run.env, source,
-                                              {.sequence = run.spec.data.sequence,
-                                               .document_mask = run.spec.data.document_mask,
-                                               .tokenizer_fingerprint = input.tokenizer_fingerprint,
-                                               .vocab = session.model->config().vocab},
-                                              8));
+    ASSIGN_OR_RETURN(auto more,
+                     tokens::validation_batches(
+                         run.env, source,
+                         train::stream_options(run.spec, input, session.model->config().vocab), 8));
     std::ranges::move(more, std::back_inserter(batches));
   }
   if (!batches.empty()) outcome.perplexity = std::exp(eval::mean_loss(engine, batches));

@@ -73,7 +73,7 @@ struct SourceSpec {
     v("bundle", bundle,
       "name under which scores and counts are grouped; default: the table's tranche or the name");
     v("licence", licence, "licence of the documents; default: the table's");
-    v("weight", weight, "share of the training samples relative to the other sources");
+    v("weight", weight, "weight in the blend of training samples (see data.blend)");
     v("max_records", max_records, "use only so many records, picked by hash; 0: all");
   }
 };
@@ -82,6 +82,7 @@ struct DataSpec {
   std::string root = "../shared/data";
   std::string tokenizer = "train";
   std::vector<SourceSpec> sources;
+  std::string blend = "tokens";
   std::int64_t sequence = 256;
   bool document_mask = true;
   double validation = 0.05;
@@ -94,6 +95,8 @@ struct DataSpec {
     v("tokenizer", tokenizer,
       "train: make one from the documents; or the path of a tokenizer.json");
     v("sources", sources, "list of sources");
+    v("blend", blend,
+      "what a source's weight multiplies: tokens (its size: equal weights give equal epochs) or sources (each source alike)");
     v("sequence", sequence, "length of a training row [tokens]");
     v("document_mask", document_mask,
       "documents in one row do not see each other and count positions from zero");

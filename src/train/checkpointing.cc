@@ -16,27 +16,39 @@ namespace {
 constexpr const char* kFirst = "first_moment/";
 constexpr const char* kSecond = "second_moment/";
 
-std::string root_of(const TrainOptions& options) { return join_path(options.out, "checkpoints"); }
+std::string root_of(const TrainOptions& options) {
+  return join_path(options.out, "checkpoints");
+}
 
-ckpt::Origin origin_of(const Replica& replica, const TrainInput& input, const TrainOptions& options, std::int64_t step) {
-  return {.spec_hash = options.spec_hash, .tokenizer_fingerprint = input.tokenizer_fingerprint, .data_position = step,
-          .isa = std::string(device::name_of(replica.ctx().isa)), .versions = {{"boreal", BOREAL_VERSION}}};
+ckpt::Origin origin_of(const Replica& replica, const TrainInput& input, const TrainOptions& options,
+                       std::int64_t step) {
+  return {.spec_hash = options.spec_hash,
+          .tokenizer_fingerprint = input.tokenizer_fingerprint,
+          .data_position = step,
+          .isa = std::string(device::name_of(replica.ctx().isa)),
+          .versions = {{"boreal", BOREAL_VERSION}}};
 }
 
 // Bits that a decimal might lose.
-std::string exact(double value) { return fmt::format("{:a}", value); }
-double from_exact(const std::string& text) { return std::strtod(text.c_str(), nullptr); }
+std::string exact(double value) {
+  return fmt::format("{:a}", value);
+}
+double from_exact(const std::string& text) {
+  return std::strtod(text.c_str(), nullptr);
+}
 
-Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, const TrainInput& input, const TrainOptions& options,
-                        std::vector<std::string>& warnings) {
+Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, const TrainInput& input,
+                        const TrainOptions& options, std::vector<std::string>& warnings) {
   ASSIGN_OR_RETURN(auto checkpoint, ckpt::Checkpoint::open(env, dir));
   const ckpt::Origin now = origin_of(replica, input, options, checkpoint.step());
   const ckpt::Origin& then = checkpoint.origin();
   if (then.spec_hash != now.spec_hash)
-    return refused("{}: written by the spec {}, this is {}; to start from its weights use train.init_from", dir, then.spec_hash,
-                   now.spec_hash);
+    return refused(
+        "{}: written by the spec {}, this is {}; to start from its weights use train.init_from",
+        dir, then.spec_hash, now.spec_hash);
   if (then.tokenizer_fingerprint != now.tokenizer_fingerprint)
-    return refused("{}: its tokenizer is {}, the shards' is {}", dir, then.tokenizer_fingerprint, now.tokenizer_fingerprint);
+    return refused("{}: its tokenizer is {}, the shards' is {}", dir, then.tokenizer_fingerprint,
+                   now.tokenizer_fingerprint);
   for (const std::string& difference : ckpt::differences(then, now))
     warnings.push_back(dir + ": " + difference + "; results may differ in their last bits");
   for (const nn::Parameter* p : replica.model().parameters()) {
@@ -46,8 +58,10 @@ Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, cons
   }
   const auto meta = nlohmann::json::parse(checkpoint.meta_json(), nullptr, false);
   try {
-    return Progressed{.step = checkpoint.step(), .tokens = meta.at("tokens"),
-                      .validation_loss = from_exact(meta.at("validation_loss")), .loss = from_exact(meta.at("loss"))};
+    return Progressed{.step = checkpoint.step(),
+                      .tokens = meta.at("tokens"),
+                      .validation_loss = from_exact(meta.at("validation_loss")),
+                      .loss = from_exact(meta.at("loss"))};
   } catch (const nlohmann::json::exception& error) {
     return refused("{}: its record of the run: {}", dir, error.what());
   }
@@ -55,7 +69,8 @@ Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, cons
 
 }  // namespace
 
-Result<std::optional<Progressed>> restore(Env& env, Replica& replica, const TrainInput& input, const TrainOptions& options,
+Result<std::optional<Progressed>> restore(Env& env, Replica& replica, const TrainInput& input,
+                                          const TrainOptions& options,
                                           std::vector<std::string>& warnings) {
   const std::string root = root_of(options);
   std::string dir = options.resume;
@@ -75,22 +90,28 @@ Result<std::optional<Progressed>> restore(Env& env, Replica& replica, const Trai
   return std::optional<Progressed>(at);
 }
 
-Result<std::string> save(Env& env, Replica& replica, const Progressed& at, const spec::CheckpointSpec& spec,
-                         const TrainInput& input, const TrainOptions& options) {
+Result<std::string> save(Env& env, Replica& replica, const Progressed& at,
+                         const spec::CheckpointSpec& spec, const TrainInput& input,
+                         const TrainOptions& options) {
   parallel::ShardedState& state = replica.state();
-  std::vector<ckpt::Piece> pieces =
-      model::weight_pieces(replica.model(), [&](const nn::Parameter& p) { return state.master(p); });
+  std::vector<ckpt::Piece> pieces = model::weight_pieces(
+      replica.model(), [&](const nn::Parameter& p) { return state.master(p); });
   for (const nn::Parameter* p : replica.model().parameters()) {
     pieces.push_back(ckpt::whole(kFirst + p->name, state.first_moment(*p)));
     pieces.push_back(ckpt::whole(kSecond + p->name, state.second_moment(*p)));
   }
-  const nlohmann::json meta{{"tokens", at.tokens}, {"validation_loss", exact(at.validation_loss)}, {"loss", exact(at.loss)}};
-  ckpt::SaveOptions how{.keep = spec.keep, .keep_best = spec.keep_best,
-                        .files = model::model_files(replica.model(), input.tokenizer_json, input.end_of_text),
-                        .origin = origin_of(replica, input, options, at.step)};
+  const nlohmann::json meta{{"tokens", at.tokens},
+                            {"validation_loss", exact(at.validation_loss)},
+                            {"loss", exact(at.loss)}};
+  ckpt::SaveOptions how{
+      .keep = spec.keep,
+      .keep_best = spec.keep_best,
+      .files = model::model_files(replica.model(), input.tokenizer_json, input.end_of_text),
+      .origin = origin_of(replica, input, options, at.step)};
   how.files.push_back({"resolved.yaml", options.resolved_yaml});
   if (std::isfinite(at.validation_loss)) how.loss = at.validation_loss;
-  ASSIGN_OR_RETURN(const ckpt::Saved saved, ckpt::save(env, root_of(options), at.step, pieces, meta.dump(), how));
+  ASSIGN_OR_RETURN(const ckpt::Saved saved,
+                   ckpt::save(env, root_of(options), at.step, pieces, meta.dump(), how));
   return saved.dir;
 }
 
@@ -134,7 +155,8 @@ Status import_checkpoint(Env& env, const std::string& from, const std::string& t
   RETURN_IF_ERROR(env.remove_all(root));
   const ckpt::SaveOptions how{.files = model::model_files(decoder, tokenizer, -1),
                               .origin = {.versions = {{"boreal", BOREAL_VERSION}}}};
-  ASSIGN_OR_RETURN(const ckpt::Saved saved, ckpt::save(env, root, 0, model::weight_pieces(decoder, memory), "{}", how));
+  ASSIGN_OR_RETURN(const ckpt::Saved saved,
+                   ckpt::save(env, root, 0, model::weight_pieces(decoder, memory), "{}", how));
   RETURN_IF_ERROR(env.rename(saved.dir, to));
   RETURN_IF_ERROR(env.remove_all(root));
   return env.sync_dir(parent_path(to));

@@ -37,7 +37,8 @@ Result<std::string> save(Env& env, Replica& replica, const Progressed& at,
 // Weights only, from a checkpoint or a Hugging Face folder: train.init_from.
 Status initialise_from(Env& env, Replica& replica, const std::string& folder);
 
-// Reads a folder of either kind and writes it as a checkpoint of weights at `to`, whole or not at all.
+// Reads a folder of either kind and writes it as a checkpoint of weights at `to`, whole or not at
+// all.
 Status import_checkpoint(Env& env, const std::string& from, const std::string& to);
 
 }  // namespace boreal::train

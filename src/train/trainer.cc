@@ -104,11 +104,8 @@ Status Loop::prepare() {
     replica_.publish();
   }
   first_step_ = at_.step;
-  const tokens::StreamOptions options{.sequence = spec_.data.sequence,
-                                      .batch_sequences = spec_.train.batch_sequences,
-                                      .document_mask = spec_.data.document_mask,
-                                      .tokenizer_fingerprint = input_.tokenizer_fingerprint,
-                                      .vocab = replica_.model().config().vocab};
+  const tokens::StreamOptions options =
+      stream_options(spec_, input_, replica_.model().config().vocab);
   for (const tokens::StreamSource& source : input_.validation) {
     ASSIGN_OR_RETURN(auto batches, tokens::validation_batches(env_, source, options, micro_rows_));
     for (tokens::Batch& batch : batches) validation_.push_back(std::move(batch));
@@ -266,6 +263,18 @@ std::int64_t steps_of(const spec::RunSpec& spec) {
   return (spec.train.tokens + tokens - 1) / tokens;
 }
 
+tokens::StreamOptions stream_options(const spec::RunSpec& spec, const TrainInput& input,
+                                     std::int64_t vocab) {
+  return {.sequence = spec.data.sequence,
+          .batch_sequences = spec.train.batch_sequences,
+          .seed = static_cast<std::uint64_t>(spec.seed),
+          .document_mask = spec.data.document_mask,
+          .warm_share = spec.data.warm_records,
+          .warm_steps = spec.data.warm_steps,
+          .tokenizer_fingerprint = input.tokenizer_fingerprint,
+          .vocab = vocab};
+}
+
 Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
                            const spec::RunSpec& spec, const model::DecoderConfig& config,
                            const TrainInput& input, const TrainOptions& options) {
@@ -274,16 +283,9 @@ Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
   if (spec.data.sequence > config.context)
     return wrong_usage("data.sequence {} is longer than model.context {}", spec.data.sequence,
                        config.context);
-  ASSIGN_OR_RETURN(const auto stream,
-                   tokens::TokenStream::open(env, input.train,
-                                             {.sequence = spec.data.sequence,
-                                              .batch_sequences = spec.train.batch_sequences,
-                                              .seed = static_cast<std::uint64_t>(spec.seed),
-                                              .document_mask = spec.data.document_mask,
-                                              .warm_share = spec.data.warm_records,
-                                              .warm_steps = spec.data.warm_steps,
-                                              .tokenizer_fingerprint = input.tokenizer_fingerprint,
-                                              .vocab = config.vocab}));
+  ASSIGN_OR_RETURN(
+      const auto stream,
+      tokens::TokenStream::open(env, input.train, stream_options(spec, input, config.vocab)));
   const std::int64_t micro = spec.train.micro_batch_sequences > 0 ? spec.train.micro_batch_sequences
                                                                   : spec.train.batch_sequences;
   Replica replica(config,

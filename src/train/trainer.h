@@ -58,6 +58,10 @@ struct TrainSummary {
 // Steps that the spec asks for: train.steps, or enough for train.tokens.
 std::int64_t steps_of(const spec::RunSpec& spec);
 
+// The stream's options that the spec decides: the one place where they are made.
+tokens::StreamOptions stream_options(const spec::RunSpec& spec, const TrainInput& input,
+                                     std::int64_t vocab);
+
 // Kinds of error: usage (spec), refused (shards, checkpoint), failed (not finite, disk), try_again
 // and interrupted (a signal; everything is saved).
 Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
