@@ -74,7 +74,10 @@ class CardMaker {
     const std::size_t base = document.text.size();
     document.text += sentence.filled.text;
     if (options_.loss_on_values) {
-      document.loss.push_back({base + sentence.filled.answer.begin, document.text.size()});
+      // With the blank before the value: a prompt that ends before it must lead to it.
+      const std::size_t value = base + sentence.filled.answer.begin;
+      const bool blank = value > 0 && document.text[value - 1] == ' ';
+      document.loss.push_back({value - (blank ? 1 : 0), document.text.size()});
     }
     document.from.properties.push_back(sentence.fact->asked);
   }
