@@ -1,5 +1,7 @@
 # Build settings and the two functions every folder uses: boreal_layer() and boreal_test().
 
+set(BOREAL_SANITIZE "" CACHE STRING "address or thread")
+
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -9,6 +11,12 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 # -O2 also in Release: -O3 costs build time and buys nothing outside kernels/, which asks for it itself.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+# Instrumented code at -O1: at -O2 and -O3 it takes GCC 2 to 10 times as long (minutes for one file of kernels/cpu).
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+set(BOREAL_LOOPS -O3)
+if(BOREAL_SANITIZE)
+  set(BOREAL_LOOPS -O1)
+endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -26,12 +34,11 @@ target_compile_options(boreal_flags INTERFACE
 target_compile_definitions(boreal_flags INTERFACE BOREAL_VERSION="${PROJECT_VERSION}" _GLIBCXX_ASSERTIONS)
 target_include_directories(boreal_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 
-set(BOREAL_SANITIZE "" CACHE STRING "address or thread")
 if(BOREAL_SANITIZE STREQUAL "address")
-  target_compile_options(boreal_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined -g1)
+  target_compile_options(boreal_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined)
   target_link_options(boreal_flags INTERFACE -fsanitize=address,undefined)
 elseif(BOREAL_SANITIZE STREQUAL "thread")
-  target_compile_options(boreal_flags INTERFACE -fsanitize=thread -g1)
+  target_compile_options(boreal_flags INTERFACE -fsanitize=thread)
   target_link_options(boreal_flags INTERFACE -fsanitize=thread)
 endif()
 
