@@ -4,6 +4,7 @@
 #include <bit>
 #include <functional>
 #include <queue>
+#include <utility>
 
 #include "base/check.h"
 
@@ -34,10 +35,19 @@ std::size_t MergeTable::slot_of(std::uint64_t key) const {
 
 bool MergeTable::add(TokenId left, TokenId right, Merge merge) {
   CHECK_NE(merge.rank, kNone);
+  if (2 * (count_ + 1) > slots_.size()) grow();
   Slot& slot = slots_[slot_of(key_of(left, right))];
   if (slot.merge.rank != kNone) return false;
   slot = {key_of(left, right), merge};
+  ++count_;
   return true;
+}
+
+void MergeTable::grow() {
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(2 * slots_.size()));
+  for (const Slot& slot : old) {
+    if (slot.merge.rank != kNone) slots_[slot_of(slot.key)] = slot;
+  }
 }
 
 MergeTable::Merge MergeTable::find(TokenId left, TokenId right) const {

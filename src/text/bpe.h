@@ -33,7 +33,9 @@ class MergeTable {
     Merge merge;  // rank kNone: free
   };
   std::size_t slot_of(std::uint64_t key) const;
+  void grow();
   std::vector<Slot> slots_;  // a power of two, at most half full
+  std::size_t count_ = 0;
 };
 
 // The ids of single bytes; -1 where the vocabulary lacks the byte.

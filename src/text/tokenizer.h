@@ -47,6 +47,7 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
+  // Texts below 4 GiB; near-linear time on any bytes.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
   std::vector<TokenSpan> encode_spans(std::string_view text, EncodeOptions options = {}) const;
   // The bytes of the ids, one after another; ids outside the vocabulary give nothing.

@@ -309,9 +309,18 @@ std::string pre_tokenizer_json(const TokenizerModel& model) {
   if (model.pattern != SplitPattern::words) {
     return byte_level_json(model.add_prefix_space, model.pattern == SplitPattern::gpt2);
   }
-  return fmt::format(
-      R"({{"type": "Sequence", "pretokenizers": [{{"type": "Split", "pattern": {{"Regex": {}}}, "behavior": "Isolated", "invert": false}}, {}]}})",
-      json_of(regex_of(model.pattern)), byte_level_json(false, false));
+  const std::string split = fmt::format(
+      R"({{"type": "Split", "pattern": {{"Regex": {}}}, "behavior": "Isolated", "invert": false}})",
+      json_of(regex_of(model.pattern)));
+  return fmt::format(R"({{"type": "Sequence", "pretokenizers": [{}, {}]}})", split,
+                     byte_level_json(false, false));
+}
+
+std::string added_token_json(const AddedToken& token) {
+  return fmt::format(R"(    {{"id": {}, "content": {}, "single_word": {}, "lstrip": {}, )"
+                     R"("rstrip": {}, "normalized": {}, "special": {}}})",
+                     token.id, json_of(token.content), token.single_word, token.lstrip,
+                     token.rstrip, token.normalized, token.special);
 }
 
 // One item a line, joined by commas.
@@ -345,10 +354,7 @@ std::string json_of_model(const TokenizerModel& model) {
   out += "  \"added_tokens\": [";
   Lines added(out);
   for (const AddedToken& token : model.added_tokens) {
-    added.add(fmt::format(
-        R"(    {{"id": {}, "content": {}, "single_word": {}, "lstrip": {}, "rstrip": {}, "normalized": {}, "special": {}}})",
-        token.id, json_of(token.content), token.single_word, token.lstrip, token.rstrip,
-        token.normalized, token.special));
+    added.add(added_token_json(token));
   }
   out += "\n  ],\n";
   out += fmt::format("  \"normalizer\": {},\n", model.nfc ? R"({"type": "NFC"})" : "null");

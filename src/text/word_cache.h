@@ -95,11 +95,15 @@ class WordCaches {
 
  private:
   std::unique_ptr<WordCache> take() {
-    const std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<WordCache>();
-    auto cache = std::move(idle_.back());
-    idle_.pop_back();
-    return cache;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto cache = std::move(idle_.back());
+        idle_.pop_back();
+        return cache;
+      }
+    }
+    return std::make_unique<WordCache>();
   }
   void give_back(std::unique_ptr<WordCache> cache) {
     const std::lock_guard lock(mutex_);

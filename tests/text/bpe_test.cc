@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/philox.h"
@@ -96,12 +97,14 @@ TEST(Bpe, ShortAndLongPiecesGetTheIdsOfTheDefinition) {
   }
 }
 
-TEST(Bpe, AMergeTableHoldsEachPairOnce) {
+TEST(Bpe, AMergeTableHoldsEachPairOnceAndGrows) {
   MergeTable table;
-  for (TokenId i = 0; i < 8; ++i)
+  for (TokenId i = 0; i < 1000; ++i) {
     EXPECT_TRUE(table.add(i, 7 - i, {static_cast<std::uint32_t>(i), i}));
+  }
   EXPECT_FALSE(table.add(3, 4, {1, 1}));
   EXPECT_EQ(table.find(3, 4).id, 3);
+  EXPECT_EQ(table.find(999, -992).id, 999);
   EXPECT_EQ(table.find(4, 4).rank, MergeTable::kNone);
 }
 

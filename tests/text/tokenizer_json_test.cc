@@ -14,13 +14,14 @@ using testing::HasSubstr;
 json small_file() {
   return json::parse(R"({
     "version": "1.0", "truncation": null, "padding": null,
-    "added_tokens": [{"id": 3, "content": "<e>", "single_word": false, "lstrip": false, "rstrip": false,
-                      "normalized": false, "special": true}],
+    "added_tokens": [{"id": 3, "content": "<e>", "single_word": false, "lstrip": false,
+                      "rstrip": false, "normalized": false, "special": true}],
     "normalizer": {"type": "NFC"},
     "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
     "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false},
     "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true},
-    "model": {"type": "BPE", "dropout": null, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}})");
+    "model": {"type": "BPE", "dropout": null, "vocab": {"a": 0, "b": 1, "ab": 2},
+              "merges": ["a b"]}})");
 }
 
 // The message with which the file is refused.

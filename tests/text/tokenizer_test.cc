@@ -121,7 +121,6 @@ TEST(Tokenizer, ANameHasTheSameIdsWhereverItStands) {
     for (const std::string before : {"", " ", "\n", "(", "The star ", "1", "-", "\u2014", "x: "}) {
       for (const std::string behind :
            {"", ".", ")", ":", ", ", "\n", "'s", " is", "-", "\u2026", "7"}) {
-        if (before == "1" && name.empty()) continue;
         const auto spans = tokenizer.encode_spans(before + name + behind);
         Ids found;
         for (const TokenSpan& span : spans) {
