@@ -304,6 +304,9 @@ TEST_P(HeadTest, EqualsTheTwinWithItsOwnMatrix) {
 TEST_P(HeadTest, EqualsTheTwinWithTheEmbeddingsMatrix) {
   expect_twin(70, true);
 }
+TEST_P(HeadTest, TakesAnOddVocabulary) {
+  expect_twin(67, true);
+}
 
 BOREAL_EVERYWHERE(LayerTest);
 BOREAL_EVERYWHERE(HeadTest);
