@@ -37,6 +37,8 @@ void Head::visit(std::vector<Parameter*>& parameters) {
 
 void Head::loss(const Pass& pass, const Tensor& x, const Targets& targets, Tensor* dx) const {
   const std::int64_t vocab = matrix().shape[0];
+  // A product of bf16 takes its inner dim in pairs: an odd vocabulary gets a column of zeros.
+  const std::int64_t padded = x.dtype == DType::bf16 ? (vocab + 1) / 2 * 2 : vocab;
   const bool backward = dx != nullptr;
   if (backward) kernels::fill_zero(pass.ctx, *dx);
   // A meta pass plans for full chunks: which rows count is not known before the data are.
@@ -55,13 +57,18 @@ void Head::loss(const Pass& pass, const Tensor& x, const Targets& targets, Tenso
     kernels::gemm(pass.ctx, normed, pass.weights.acquire_packed(matrix(), Form::forward), logits);
     const Tensor lse = pass.scratch(DType::f32, Shape{n});
     Tensor d_logits;
-    if (backward) d_logits = pass.scratch(x.dtype, logits.shape);
+    Tensor d_padded;
+    if (backward) {
+      d_padded = pass.scratch(x.dtype, Shape{n, padded});
+      if (padded != vocab) kernels::fill_zero(pass.ctx, d_padded);
+      d_logits = d_padded.column_slice(0, vocab);
+    }
     kernels::cross_entropy(pass.ctx, logits, part(targets.id, begin, end),
                            part(targets.seed, begin, end), part(targets.loss, begin, end), lse,
                            backward ? &d_logits : nullptr);
     if (backward) {
       const Tensor d_normed = pass.scratch(x.dtype, chunk.shape);
-      kernels::gemm(pass.ctx, d_logits, pass.weights.acquire_packed(matrix(), Form::backward),
+      kernels::gemm(pass.ctx, d_padded, pass.weights.acquire_packed(matrix(), Form::backward),
                     d_normed);
       group_.all_reduce(pass.ctx, d_normed).wait();
       const Tensor d_chunk = pass.scratch(x.dtype, chunk.shape);
