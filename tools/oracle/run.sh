@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Every comparison with PyTorch and transformers, and one table of what was reached. Exits 1 if one is out of bounds.
+set -euo pipefail
+
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd -P "$here/../.." && pwd)
+build=${BOREAL_BUILD:-$root/build/release}
+boreal=${BOREAL:-$build/src/app/boreal}
+out=$root/out/oracle
+recipe=$root/recipes/shakespeare.yaml
+shakespeare=no
+
+help() {
+  cat <<'TEXT'
+./run oracle [--shakespeare] [--build DIR]
+    logits, gradients and losses of the tiny models, made again by PyTorch and computed by boreal;
+    import and export against transformers; tokenizers against those of Hugging Face
+--shakespeare   also train recipes/shakespeare.yaml with boreal and with PyTorch (half an hour on 2 cores);
+                the picture of both curves is out/oracle/shakespeare.svg
+--build DIR     the build to test; default build/release
+Environment: BOREAL_ORACLE, place of the virtual environment (default ~/.cache/boreal/oracle)
+TEXT
+}
+
+die() {
+  printf 'oracle: %s\n' "$*" >&2
+  exit 2
+}
+
+while (($# > 0)); do
+  case $1 in
+    --shakespeare) shakespeare=yes ;;
+    --build)
+      build=${2:?--build needs a folder}
+      boreal=$build/src/app/boreal
+      shift
+      ;;
+    -h | --help)
+      help
+      exit 0
+      ;;
+    *) die "unknown argument $1; ./run oracle --help" ;;
+  esac
+  shift
+done
+
+golden_test=$build/tests/train/train_test
+for program in "$boreal" "$golden_test"; do
+  [[ -x $program ]] || die "there is no $program; build it first: ./run build boreal train_test"
+done
+python=$("$here/setup.sh")
+mkdir -p "$out"
+rows=$out/rows.jsonl
+goldens=$out/train_test.json
+rm -f "$rows" "$goldens"
+touch "$rows"
+failed=0
+
+# A comparison that fails is in the table; one that cannot run is named, and the others still run.
+compare() {
+  printf 'oracle: %s\n' "$*" >&2
+  "$python" "$here/$1" --rows "$rows" "${@:2}" || failed=1
+}
+
+"$golden_test" --gtest_brief=1 --gtest_filter='*Golden*' --gtest_output="json:$goldens" >&2 || failed=1
+compare model_goldens.py --check
+
+shakespeare() {
+  local run=$out/shakespeare steps
+  rm -rf "$run" "$run.init"
+  # Shards and tokenizer, then the weights the run starts from, then the run itself from those weights.
+  "$boreal" prep "$recipe" --out "$run"
+  "$boreal" train "$recipe" --out "$run"
+  steps=$(wc -l <"$run/metrics.jsonl")
+  "$boreal" export --initial "$run/resolved.yaml" --to "$run.init"
+  "$boreal" tokens batches "$run/resolved.yaml" --steps "0..$steps" --out "$run.batches.safetensors"
+  "$boreal" tokens batches "$run/resolved.yaml" --validation --out "$run.validation.safetensors"
+  compare shakespeare_twin.py --run "$run" --init "$run.init" --batches "$run.batches.safetensors" \
+    --validation "$run.validation.safetensors" --plot "$out/shakespeare.svg"
+}
