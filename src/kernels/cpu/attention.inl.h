@@ -134,7 +134,7 @@ void attention_forward(const AttentionArgs& g) {
           online_softmax(score + r * kPanel, visible, g.scale, max[r], sum[r], out + r * dp, dp);
         }
         small_gemm(score + first * kPanel, kPanel, values + t * kPanel * dp, dp, out + first * dp,
-                   dp, rows - first, dp, kPanel, true);
+                   dp, rows - first, dp, least(kPanel, g.keys - t * kPanel), true);
       }
       for (std::int64_t r = 0; r < rows; ++r) {
         const float inverse = 1.0F / sum[r];
@@ -166,9 +166,11 @@ BOREAL_INLINE void softmax_backward_tile(float* score, float* d_score, const flo
   }
 }
 
-BOREAL_INLINE void transpose_square(const float* src, float* dst) {
-  for (std::int64_t r = 0; r < kPanel; ++r)
-    for (std::int64_t c = 0; c < kPanel; ++c) dst[c * kPanel + r] = src[r * kPanel + c];
+// dst[columns][rows] of a 64 x 64 tile.
+BOREAL_INLINE void transpose_part(const float* src, std::int64_t rows, std::int64_t columns,
+                                  float* dst) {
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < columns; ++c) dst[c * kPanel + r] = src[r * kPanel + c];
 }
 
 template <class T>
@@ -221,21 +223,22 @@ void attention_backward(const AttentionArgs& g) {
         // dQ of this tile of queries, 64 features at a time, over all tiles of keys.
         for (std::int64_t i = 0; i < kPanel * kPanel; ++i) dq_tile[i] = 0;
         for (std::int64_t k0 = 0; k0 <= q0; k0 += kPanel) {
-          for (std::int64_t i = rows * kPanel; i < kPanel * kPanel; ++i) score[i] = d_score[i] = 0;
+          // Rows and keys past the document's end are left out: their terms would be exact zeros.
+          const std::int64_t here = least(kPanel, n - k0);
           small_gemm(query + q0 * dp, dp, keys_t + k0 * dp, kPanel, score, kPanel, rows, kPanel,
                      dim, false);
           small_gemm(d_out + q0 * dp, dp, values_t + k0 * dp, kPanel, d_score, kPanel, rows, kPanel,
                      dim, false);
           softmax_backward_tile(score, d_score, g.lse + h * g.lse_stride + q0, delta + q0, rows,
                                 q0 - k0, g.scale);
-          small_gemm(d_score, kPanel, keys + k0 * dp + d0, dp, dq_tile, kPanel, rows, kPanel,
-                     kPanel, true);
+          small_gemm(d_score, kPanel, keys + k0 * dp + d0, dp, dq_tile, kPanel, rows, kPanel, here,
+                     true);
           if (d0 == 0) {
-            transpose_square(score, score_t);
-            small_gemm(score_t, kPanel, d_out + q0 * dp, dp, dv + k0 * dp, dp, kPanel, dp, kPanel,
+            transpose_part(score, rows, here, score_t);
+            small_gemm(score_t, kPanel, d_out + q0 * dp, dp, dv + k0 * dp, dp, here, dp, rows,
                        true);
-            transpose_square(d_score, score_t);
-            small_gemm(score_t, kPanel, query + q0 * dp, dp, dk + k0 * dp, dp, kPanel, dp, kPanel,
+            transpose_part(d_score, rows, here, score_t);
+            small_gemm(score_t, kPanel, query + q0 * dp, dp, dk + k0 * dp, dp, here, dp, rows,
                        true);
           }
         }
