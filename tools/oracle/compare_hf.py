@@ -3,7 +3,8 @@
 
 Always: tiny random models are saved by transformers (whole, and cut into several files) and imported by boreal; the
 logits of both agree, and the model exported again has the same weights bit for bit. With --checkpoint: that
-checkpoint is exported, transformers loads it (and its tokenizer), and the logits agree with boreal's own.
+checkpoint is exported in fp32, transformers loads it (and its tokenizer), and the logits agree with boreal's own.
+A bf16 checkpoint's logits, computed in bf16, are compared too.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import model_goldens
 import twin
 
 BOUND = 1e-4  # largest absolute difference of a logit, fp32
+BOUND_BF16 = 5e-2  # relative to the largest logit
 SAMPLE = "The melting point of copper is 1,357.77 K; water boils at 100 °C.\n"
 
 
@@ -40,7 +42,7 @@ class Boreal:
         """fp32 [n, vocab] of one document of ids."""
         id_file, out = self.folder / f"{name}.ids", self.folder / f"{name}.safetensors"
         id_file.write_text(" ".join(map(str, ids)) + "\n")
-        self("logits", "--model", model, "--ids", id_file, "--out", out)
+        self("logits", "--model", model, "--ids", id_file, "--to", out)
         return load_file(out)["logits"]
 
 
@@ -96,14 +98,20 @@ def compare_tokenizer(table, boreal, exported):
 
 
 def compare_export(table, boreal, checkpoint):
+    what = "boreal export checkpoint"
     exported = boreal.folder / "checkpoint.exported"
-    boreal("export", "--checkpoint", checkpoint, "--to", exported)
+    boreal("export", "--checkpoint", checkpoint, "--dtype", "fp32", "--to", exported)
     config = transformers.AutoConfig.from_pretrained(exported)
     ids = random_ids(config.vocab_size, min(config.max_position_embeddings, 256), seed=8)
     expected = transformers_logits(exported, ids)
-    for model, name in ((checkpoint, "checkpoint"), (exported, "exported")):
-        ours = boreal.logits(model, ids, name)
-        table.add("boreal export checkpoint", f"logits of {name}, max abs", difference(ours, expected), BOUND)
+    ours = boreal.logits(exported, ids, "exported")
+    table.add(what, "logits of the export, max abs", difference(ours, expected), BOUND)
+    ours = boreal.logits(checkpoint, ids, "checkpoint")
+    if "bfloat16" in (pathlib.Path(checkpoint) / "config.json").read_text(encoding="utf-8"):
+        reached = twin.relative_difference(ours, expected)
+        table.add(what, "bf16 logits of the checkpoint, relative", reached, BOUND_BF16)
+    else:
+        table.add(what, "logits of the checkpoint, max abs", difference(ours, expected), BOUND)
     if (exported / "tokenizer.json").exists():
         compare_tokenizer(table, boreal, exported)
 
@@ -115,6 +123,7 @@ def main():
     parser.add_argument("--rows", help="append the comparisons to this file (see comparison.py)")
     arguments = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     table = comparison.Table(arguments.rows)
     with tempfile.TemporaryDirectory() as folder:
         boreal = Boreal(arguments.boreal, folder)

@@ -15,9 +15,10 @@ def column(rows, key):
     return [row["step"] for row in have], [row[key] for row in have]
 
 
-def smooth(values, span=20):
-    """Mean of the last `span` values."""
-    return [sum(values[max(0, i - span + 1) : i + 1]) / min(span, i + 1) for i in range(len(values))]
+def smooth(values, reach=10):
+    """Mean over `reach` neighbours on each side, fewer at the ends."""
+    windows = [values[max(0, i - reach) : i + reach + 1] for i in range(len(values))]
+    return [sum(window) / len(window) for window in windows]
 
 
 def style(axes):
@@ -32,7 +33,7 @@ def draw_losses(axes, ours, theirs):
     # One curve lies on the other: the wide pale line shows under the narrow dark one.
     for rows, name, colour, width in ((theirs, "PyTorch", PYTORCH, 5), (ours, "boreal", BOREAL, 1.6)):
         steps, losses = column(rows, "loss")
-        axes.plot(steps, smooth(losses), color=colour, linewidth=width, label=f"{name}, training", solid_capstyle="round")
+        axes.plot(steps, smooth(losses), color=colour, linewidth=width, label=f"{name}, training, mean of 21 steps", solid_capstyle="round")
         steps, losses = column(rows, "validation_loss")
         size = 110 if name == "PyTorch" else 26
         axes.scatter(steps, losses, s=size, color=colour, zorder=3, label=f"{name}, validation {losses[-1]:.3f}")

@@ -62,19 +62,33 @@ compare() {
   "$python" "$here/$1" --rows "$rows" "${@:2}" || failed=1
 }
 
-"$golden_test" --gtest_brief=1 --gtest_filter='*Golden*' --gtest_output="json:$goldens" >&2 || failed=1
-compare model_goldens.py --check
+# Imports and exports; a short run of the quickstart gives a checkpoint with a tokenizer.
+compare_folders() {
+  local run=$out/short steps=20
+  rm -rf "$run"
+  "$boreal" train "$root/recipes/quickstart.yaml" --set "train.steps=$steps" --out "$run" --quiet
+  compare compare_hf.py --boreal "$boreal" --checkpoint "$run/checkpoints/step-$steps"
+}
 
-shakespeare() {
+compare_shakespeare() {
   local run=$out/shakespeare steps
-  rm -rf "$run" "$run.init"
-  # Shards and tokenizer, then the weights the run starts from, then the run itself from those weights.
-  "$boreal" prep "$recipe" --out "$run"
-  "$boreal" train "$recipe" --out "$run"
+  rm -rf "$run" "$run".*
+  "$boreal" train "$recipe" --out "$run" --quiet
   steps=$(wc -l <"$run/metrics.jsonl")
-  "$boreal" export --initial "$run/resolved.yaml" --to "$run.init"
-  "$boreal" tokens batches "$run/resolved.yaml" --steps "0..$steps" --out "$run.batches.safetensors"
-  "$boreal" tokens batches "$run/resolved.yaml" --validation --out "$run.validation.safetensors"
+  # One step at a rate that moves no weight: its checkpoint holds the weights that the run began with.
+  "$boreal" train "$recipe" --set train.steps=1 --set optim.lr=1e-30 --out "$run.start" --quiet
+  "$boreal" export --checkpoint "$run.start/checkpoints/step-1" --dtype fp32 --to "$run.init"
+  "$boreal" tokens batches "$recipe" --out "$run" --steps "0..$steps" --to "$run.batches.safetensors"
+  "$boreal" tokens batches "$recipe" --out "$run" --steps validation --to "$run.validation.safetensors"
   compare shakespeare_twin.py --run "$run" --init "$run.init" --batches "$run.batches.safetensors" \
     --validation "$run.validation.safetensors" --plot "$out/shakespeare.svg"
 }
+
+cd "$root"
+"$golden_test" --gtest_brief=1 --gtest_filter='*Golden*' --gtest_output="json:$goldens" >&2 || failed=1
+compare model_goldens.py --check
+compare compare_tokenizers.py
+compare_folders || failed=1
+if [[ $shakespeare == yes ]]; then compare_shakespeare || failed=1; fi
+"$python" "$here/comparison.py" "$goldens" "$rows" || failed=1
+exit "$failed"

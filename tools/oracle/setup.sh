@@ -26,7 +26,7 @@ if ! whole; then
   # PyTorch first and from its own index of CPU builds where that can be reached: the default one brings GPU libraries
   # of several gigabytes.
   index=https://download.pytorch.org/whl/cpu
-  "$python" -m pip install -q --no-input torch==2.13.0 --index-url "$index" >&2 ||
+  "$python" -m pip install -q --no-input --retries 1 torch==2.13.0 --index-url "$index" >&2 ||
     "$python" -m pip install -q --no-input torch==2.13.0 >&2 || die "pip could not install torch 2.13.0"
   "$python" -m pip install -q --no-input transformers==4.57.1 tokenizers safetensors numpy matplotlib >&2 ||
     die "pip could not install transformers 4.57.1"

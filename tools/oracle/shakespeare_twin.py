@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--rows", help="append the comparisons to this file (see comparison.py)")
     arguments = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     spec, ours = read_run(arguments.run)
     batches, validation = load_all(arguments.batches), load_all(arguments.validation)
     if len(batches) != len(ours):
