@@ -5,14 +5,18 @@
 namespace boreal::infer {
 
 Result<const text::Tokenizer*> Session::need_tokenizer() const {
-  if (!tokenizer.has_value()) return refused("{}: no tokenizer.json, so it cannot be asked in words", path);
+  if (!tokenizer.has_value())
+    return refused("{}: no tokenizer.json, so it cannot be asked in words", path);
   return &*tokenizer;
 }
 
 Result<Session> open_session(Env& env, device::Pool& pool, const std::string& folder) {
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, folder));
-  Session session{.path = folder, .model = std::make_unique<model::Decoder>(config), .ctx = device::cpu_context(pool)};
-  session.weights = std::make_unique<parallel::WeightStore>(session.model->parameters(), config.dtype, false, false);
+  Session session{.path = folder,
+                  .model = std::make_unique<model::Decoder>(config),
+                  .ctx = device::cpu_context(pool)};
+  session.weights = std::make_unique<parallel::WeightStore>(session.model->parameters(),
+                                                            config.dtype, false, false);
   {
     // The fp32 values live only while the computing forms are made.
     std::vector<tensor::Block> blocks;
@@ -31,7 +35,8 @@ Result<Session> open_session(Env& env, device::Pool& pool, const std::string& fo
   if (const std::string path = join_path(folder, "tokenizer.json"); env.exists(path)) {
     ASSIGN_OR_RETURN(text::Tokenizer tokenizer, text::Tokenizer::load(env, path));
     if (tokenizer.vocab_size() > config.vocab)
-      return refused("{}: {} ids, but the model beside it has {}", path, tokenizer.vocab_size(), config.vocab);
+      return refused("{}: {} ids, but the model beside it has {}", path, tokenizer.vocab_size(),
+                     config.vocab);
     session.tokenizer = std::move(tokenizer);
   }
   return session;

@@ -1,9 +1,6 @@
 #include "model/decoder.h"
 
 #include <cmath>
-#include <optional>
-
-#include "kernels/ops.h"
 
 namespace boreal::model {
 
@@ -65,8 +62,7 @@ Decoder::Decoder(const DecoderConfig& config)
   head_.visit(parameters_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     parameters_[i]->index = static_cast<std::int64_t>(i);
-  if (config.rotary)
-    cos_sin_ = Tensor(nullptr, DType::f32, Shape{config.context, config.head_dim()});
+  if (config.rotary) rotary_ = nn::Rotary(config.context, config.head_dim(), config.rope_theta);
 }
 
 std::int64_t Decoder::parameter_count() const {
@@ -83,10 +79,7 @@ double Decoder::flops_per_token(std::int64_t sequence) const {
 }
 
 void Decoder::prepare(const device::Context& ctx) {
-  if (!config_.rotary || ctx.is_meta()) return;
-  rotary_memory_ = tensor::Block(cos_sin_.bytes());
-  cos_sin_.data = rotary_memory_.data();
-  kernels::rope_table(ctx, config_.rope_theta, cos_sin_);
+  rotary_.prepare(ctx);
 }
 
 void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& weights,

@@ -12,6 +12,7 @@
 #include "nn/block.h"
 #include "nn/embedding.h"
 #include "nn/head.h"
+#include "nn/rotary.h"
 #include "tensor/memory.h"
 
 namespace boreal::model {
@@ -71,7 +72,7 @@ class Decoder {
                 tensor::Tensor logits) const;
 
  private:
-  const tensor::Tensor* rotary() const { return config_.rotary ? &cos_sin_ : nullptr; }
+  const tensor::Tensor* rotary() const { return rotary_.table(); }
 
   DecoderConfig config_;
   dist::Group tp_;
@@ -80,8 +81,7 @@ class Decoder {
   std::vector<nn::Block> blocks_;
   nn::Head head_;
   std::vector<nn::Parameter*> parameters_;
-  tensor::Block rotary_memory_;
-  tensor::Tensor cos_sin_;
+  nn::Rotary rotary_;
 };
 
 }  // namespace boreal::model

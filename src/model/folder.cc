@@ -15,7 +15,8 @@ bool is_checkpoint(Env& env, const std::string& folder) {
 Status check_folder(Env& env, const std::string& folder) {
   if (!env.is_dir(folder)) return refused("{}: no such folder", folder);
   if (is_checkpoint(env, folder) || env.exists(join_path(folder, "config.json"))) return Done{};
-  return refused("{}: neither a checkpoint (no {}) nor a Hugging Face folder (no config.json)", folder, ckpt::kManifestName);
+  return refused("{}: neither a checkpoint (no {}) nor a Hugging Face folder (no config.json)",
+                 folder, ckpt::kManifestName);
 }
 
 }  // namespace
@@ -38,22 +39,27 @@ Result<DecoderConfig> read_config(Env& env, const std::string& folder) {
   return config_from_hf(text, path, dtype);
 }
 
-Status read_weights(Env& env, const std::string& folder, const Decoder& model, const ParameterMemory& memory) {
+Status read_weights(Env& env, const std::string& folder, const Decoder& model,
+                    const ParameterMemory& memory) {
   RETURN_IF_ERROR(check_folder(env, folder));
   if (!is_checkpoint(env, folder)) return read_hf_weights(env, folder, model, memory);
   ASSIGN_OR_RETURN(auto checkpoint, ckpt::Checkpoint::open(env, folder));
-  for (const nn::Parameter* p : model.parameters()) RETURN_IF_ERROR(checkpoint.read(p->name, memory(*p)));
+  for (const nn::Parameter* p : model.parameters())
+    RETURN_IF_ERROR(checkpoint.read(p->name, memory(*p)));
   return Done{};
 }
 
 std::vector<ckpt::Piece> weight_pieces(const Decoder& model, const ParameterMemory& memory) {
   std::vector<ckpt::Piece> pieces;
-  for (const nn::Parameter* p : model.parameters()) pieces.push_back(ckpt::whole(p->name, memory(*p)));
+  for (const nn::Parameter* p : model.parameters())
+    pieces.push_back(ckpt::whole(p->name, memory(*p)));
   return pieces;
 }
 
-std::vector<ckpt::ExtraFile> model_files(const Decoder& model, const std::string& tokenizer_json, std::int64_t end_of_text) {
-  std::vector<ckpt::ExtraFile> files = {{"config.json", hf_config_json(model.config(), end_of_text)}};
+std::vector<ckpt::ExtraFile> model_files(const Decoder& model, const std::string& tokenizer_json,
+                                         std::int64_t end_of_text) {
+  std::vector<ckpt::ExtraFile> files = {
+      {"config.json", hf_config_json(model.config(), end_of_text)}};
   if (!tokenizer_json.empty()) files.push_back({"tokenizer.json", tokenizer_json});
   return files;
 }

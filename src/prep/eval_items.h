@@ -50,8 +50,7 @@ struct EvalOptions {
 // token.
 std::vector<EvalItem> make_eval_items(const corpus::Table& table, const corpus::Families& families,
                                       const corpus::Rotation& rotation,
-                                      const text::Tokenizer& tokenizer,
-                                      const EvalOptions& options);
+                                      const text::Tokenizer& tokenizer, const EvalOptions& options);
 
 // One line with its line break.
 std::string to_json_line(const EvalItem& item);

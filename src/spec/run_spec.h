@@ -96,7 +96,8 @@ struct DataSpec {
       "train: make one from the documents; or the path of a tokenizer.json");
     v("sources", sources, "list of sources");
     v("blend", blend,
-      "what a source's weight multiplies: tokens (its size: equal weights give equal epochs) or sources (each source alike)");
+      "what a source's weight multiplies: tokens (its size: equal weights give equal epochs) or "
+      "sources (each source alike)");
     v("sequence", sequence, "length of a training row [tokens]");
     v("document_mask", document_mask,
       "documents in one row do not see each other and count positions from zero");

@@ -64,11 +64,11 @@ TEST(Cards, AFactStandsOnceInEachFamilyThatItsPropertyTrains) {
                                  "The age of Mars is 4.", "Mars | age: 4"));
 }
 
-TEST(Cards, TheLossCoversTheAnswer) {
+TEST(Cards, TheLossCoversTheAnswerAndTheBlankBeforeIt) {
   const auto documents = cards_of(small_table("name,mass (kg),radius\nMars,6,3\n", "t"), {});
   const Document& d = documents[0];
   ASSERT_EQ(d.loss.size(), 1U);
-  EXPECT_EQ(d.text.substr(d.loss[0].begin, d.loss[0].end - d.loss[0].begin), "6 kg");
+  EXPECT_EQ(d.text.substr(d.loss[0].begin, d.loss[0].end - d.loss[0].begin), " 6 kg");
   for (const auto& all :
        cards_of(small_table("name,mass\nMars,6\n", "t"), {.loss_on_values = false})) {
     EXPECT_TRUE(all.loss.empty());
@@ -131,8 +131,8 @@ TEST(Cards, SeveralFactsStandUnderAHeaderThatNamesTheRecord) {
           "iron (Fe; ferrum)\nWhat is the mass of iron? 56 u\nWhat is the use of iron? steel"));
   const Document& d = documents[3];
   ASSERT_EQ(d.loss.size(), 2U);
-  EXPECT_EQ(d.text.substr(d.loss[0].begin, d.loss[0].end - d.loss[0].begin), "56 u.\n");
-  EXPECT_EQ(d.text.substr(d.loss[1].begin, d.loss[1].end - d.loss[1].begin), "steel.");
+  EXPECT_EQ(d.text.substr(d.loss[0].begin, d.loss[0].end - d.loss[0].begin), " 56 u.\n");
+  EXPECT_EQ(d.text.substr(d.loss[1].begin, d.loss[1].end - d.loss[1].begin), " steel.");
 }
 
 TEST(Cards, ARecordLongerThanTheContextIsCutAndEachPieceRepeatsTheHeader) {

@@ -173,82 +173,111 @@ BOREAL_INLINE void transpose_part(const float* src, std::int64_t rows, std::int6
     for (std::int64_t c = 0; c < columns; ++c) dst[c * kPanel + r] = src[r * kPanel + c];
 }
 
+// Where attention_backward keeps its operands, all fp32; rows are padded to whole tiles.
+struct BackwardMemory {
+  BackwardMemory(float* memory, std::int64_t area, std::int64_t padded)
+      : keys(memory),
+        keys_t(keys + area),
+        values_t(keys_t + area),
+        query(values_t + area),
+        d_out(query + area),
+        dk(d_out + area),
+        dv(dk + area),
+        delta(dv + area),
+        score(delta + padded),
+        d_score(score + kPanel * kPanel),
+        score_t(d_score + kPanel * kPanel),
+        dq_tile(score_t + kPanel * kPanel) {}
+
+  float* keys;      // [padded][dp]
+  float* keys_t;    // tiles of [dim][64]
+  float* values_t;  // tiles of [dim][64]
+  float* query;     // [padded][dp] of one head
+  float* d_out;     // [padded][dp] of one head
+  float* dk;        // [padded][dp], over all heads of the group
+  float* dv;
+  float* delta;  // [padded], row sums of dO * O
+  float* score;  // [64][64]
+  float* d_score;
+  float* score_t;
+  float* dq_tile;
+};
+
+template <class T>
+void load_keys(const AttentionArgs& g, std::int64_t dp, std::int64_t area, BackwardMemory& m) {
+  widen(static_cast<const T*>(g.k), g.ldk, g.keys, g.head_dim, dp, m.keys);
+  for (std::int64_t i = g.keys * dp; i < area; ++i) m.keys[i] = 0;
+  for (std::int64_t k0 = 0; k0 < g.keys; k0 += kPanel) {
+    const std::int64_t count = least(kPanel, g.keys - k0);
+    transpose_tile(static_cast<const T*>(g.k) + k0 * g.ldk, g.ldk, count, g.head_dim,
+                   m.keys_t + k0 * dp);
+    transpose_tile(static_cast<const T*>(g.v) + k0 * g.ldv, g.ldv, count, g.head_dim,
+                   m.values_t + k0 * dp);
+  }
+  for (std::int64_t i = 0; i < area; ++i) m.dk[i] = m.dv[i] = 0;
+}
+
+template <class T>
+void load_head(const AttentionArgs& g, std::int64_t h, std::int64_t dp, std::int64_t area,
+               BackwardMemory& m) {
+  const std::int64_t dim = g.head_dim;
+  widen(static_cast<const T*>(g.q) + h * dim, g.ldq, g.keys, dim, dp, m.query);
+  widen(static_cast<const T*>(g.d_o) + h * dim, g.ldo, g.keys, dim, dp, m.d_out);
+  for (std::int64_t i = g.keys * dp; i < area; ++i) m.query[i] = m.d_out[i] = 0;
+  for (std::int64_t r = 0; r < g.keys; ++r) {
+    const T* o = static_cast<const T*>(g.o) + r * g.ldo + h * dim;
+    Vf lanes{};
+    over_row(dim, [&](std::int64_t c, std::int64_t n) {
+      lanes = fma(load_n(o + c, n), load_n(m.d_out + r * dp + c, n), lanes);
+    });
+    m.delta[r] = sum_lanes(lanes);
+  }
+}
+
+// dQ of 64 queries from q0 on, 64 features from d0 on, over all tiles of keys before them; with
+// d0 = 0 also their share of dK and dV.
+BOREAL_INLINE void backward_tile(const AttentionArgs& g, const BackwardMemory& m, std::int64_t h,
+                                 std::int64_t q0, std::int64_t d0, std::int64_t dp) {
+  const std::int64_t n = g.keys;
+  const std::int64_t rows = least(kPanel, n - q0);
+  for (std::int64_t i = 0; i < kPanel * kPanel; ++i) m.dq_tile[i] = 0;
+  for (std::int64_t k0 = 0; k0 <= q0; k0 += kPanel) {
+    // Rows and keys past the document's end are left out: their terms would be exact zeros.
+    const std::int64_t here = least(kPanel, n - k0);
+    small_gemm(m.query + q0 * dp, dp, m.keys_t + k0 * dp, kPanel, m.score, kPanel, rows, kPanel,
+               g.head_dim, false);
+    small_gemm(m.d_out + q0 * dp, dp, m.values_t + k0 * dp, kPanel, m.d_score, kPanel, rows, kPanel,
+               g.head_dim, false);
+    softmax_backward_tile(m.score, m.d_score, g.lse + h * g.lse_stride + q0, m.delta + q0, rows,
+                          q0 - k0, g.scale);
+    small_gemm(m.d_score, kPanel, m.keys + k0 * dp + d0, dp, m.dq_tile, kPanel, rows, kPanel, here,
+               true);
+    if (d0 > 0) continue;
+    transpose_part(m.score, rows, here, m.score_t);
+    small_gemm(m.score_t, kPanel, m.d_out + q0 * dp, dp, m.dv + k0 * dp, dp, here, dp, rows, true);
+    transpose_part(m.d_score, rows, here, m.score_t);
+    small_gemm(m.score_t, kPanel, m.query + q0 * dp, dp, m.dk + k0 * dp, dp, here, dp, rows, true);
+  }
+}
+
 template <class T>
 void attention_backward(const AttentionArgs& g) {
   const std::int64_t dim = g.head_dim;
   const std::int64_t dp = padded_dim(dim);
-  const std::int64_t n = g.keys;
-  const std::int64_t padded = padded_keys(n);
-  const std::int64_t area = padded * dp;
-  float* const keys = g.scratch;  // [padded][dp], and transposed tiles below
-  float* const keys_t = keys + area;
-  float* const values_t = keys_t + area;
-  float* const query = values_t + area;
-  float* const d_out = query + area;
-  float* const dk = d_out + area;
-  float* const dv = dk + area;
-  float* const delta = dv + area;  // [padded]
-  float* const score = delta + padded;
-  float* const d_score = score + kPanel * kPanel;
-  float* const score_t = d_score + kPanel * kPanel;
-  float* const dq_tile =
-      score_t + kPanel * kPanel;  // narrow heads only; wide ones go through query memory
-
-  widen(static_cast<const T*>(g.k), g.ldk, n, dim, dp, keys);
-  for (std::int64_t i = n * dp; i < area; ++i) keys[i] = 0;
-  for (std::int64_t t = 0; t * kPanel < n; ++t) {
-    const std::int64_t count = least(kPanel, n - t * kPanel);
-    transpose_tile(static_cast<const T*>(g.k) + t * kPanel * g.ldk, g.ldk, count, dim,
-                   keys_t + t * kPanel * dp);
-    transpose_tile(static_cast<const T*>(g.v) + t * kPanel * g.ldv, g.ldv, count, dim,
-                   values_t + t * kPanel * dp);
-  }
-  for (std::int64_t i = 0; i < area; ++i) dk[i] = dv[i] = 0;
-
+  const std::int64_t area = padded_keys(g.keys) * dp;
+  BackwardMemory m(g.scratch, area, padded_keys(g.keys));
+  load_keys<T>(g, dp, area, m);
   for (std::int64_t h = 0; h < g.heads_per_kv; ++h) {
-    widen(static_cast<const T*>(g.q) + h * dim, g.ldq, n, dim, dp, query);
-    widen(static_cast<const T*>(g.d_o) + h * dim, g.ldo, n, dim, dp, d_out);
-    for (std::int64_t i = n * dp; i < area; ++i) query[i] = d_out[i] = 0;
-    for (std::int64_t r = 0; r < n; ++r) {
-      const T* o = static_cast<const T*>(g.o) + r * g.ldo + h * dim;
-      Vf lanes{};
-      over_row(dim, [&](std::int64_t c, std::int64_t m) {
-        lanes = fma(load_n(o + c, m), load_n(d_out + r * dp + c, m), lanes);
-      });
-      delta[r] = sum_lanes(lanes);
-    }
-    for (std::int64_t q0 = 0; q0 < n; q0 += kPanel) {
-      const std::int64_t rows = least(kPanel, n - q0);
+    load_head<T>(g, h, dp, area, m);
+    for (std::int64_t q0 = 0; q0 < g.keys; q0 += kPanel)
       for (std::int64_t d0 = 0; d0 < dp; d0 += kPanel) {
-        // dQ of this tile of queries, 64 features at a time, over all tiles of keys.
-        for (std::int64_t i = 0; i < kPanel * kPanel; ++i) dq_tile[i] = 0;
-        for (std::int64_t k0 = 0; k0 <= q0; k0 += kPanel) {
-          // Rows and keys past the document's end are left out: their terms would be exact zeros.
-          const std::int64_t here = least(kPanel, n - k0);
-          small_gemm(query + q0 * dp, dp, keys_t + k0 * dp, kPanel, score, kPanel, rows, kPanel,
-                     dim, false);
-          small_gemm(d_out + q0 * dp, dp, values_t + k0 * dp, kPanel, d_score, kPanel, rows, kPanel,
-                     dim, false);
-          softmax_backward_tile(score, d_score, g.lse + h * g.lse_stride + q0, delta + q0, rows,
-                                q0 - k0, g.scale);
-          small_gemm(d_score, kPanel, keys + k0 * dp + d0, dp, dq_tile, kPanel, rows, kPanel, here,
-                     true);
-          if (d0 == 0) {
-            transpose_part(score, rows, here, score_t);
-            small_gemm(score_t, kPanel, d_out + q0 * dp, dp, dv + k0 * dp, dp, here, dp, rows,
-                       true);
-            transpose_part(d_score, rows, here, score_t);
-            small_gemm(score_t, kPanel, query + q0 * dp, dp, dk + k0 * dp, dp, here, dp, rows,
-                       true);
-          }
-        }
-        narrow(dq_tile, kPanel, rows, least(kPanel, dim - d0),
+        backward_tile(g, m, h, q0, d0, dp);
+        narrow(m.dq_tile, kPanel, least(kPanel, g.keys - q0), least(kPanel, dim - d0),
                static_cast<T*>(g.dq) + q0 * g.ldq + h * dim + d0, g.ldq);
       }
-    }
   }
-  narrow(dk, dp, n, dim, static_cast<T*>(g.dk), g.ldk);
-  narrow(dv, dp, n, dim, static_cast<T*>(g.dv), g.ldv);
+  narrow(m.dk, dp, g.keys, dim, static_cast<T*>(g.dk), g.ldk);
+  narrow(m.dv, dp, g.keys, dim, static_cast<T*>(g.dv), g.ldv);
 }
 
 }  // namespace

@@ -63,9 +63,9 @@ struct AdamArgs {
   float scale = 1;  // of the gradient: the clip factor
   float beta1 = 0, beta2 = 0, eps = 0;
   float gain1 = 0, gain2 = 0;  // 1 - beta, taken in double: 1 - 0.999F is off by 1.3e-5
-  float step_size = 0;       // lr / (1 - beta1^t)
-  float inv_sqrt_bias2 = 0;  // 1 / sqrt(1 - beta2^t)
-  float decay = 0;           // lr * weight_decay
+  float step_size = 0;         // lr / (1 - beta1^t)
+  float inv_sqrt_bias2 = 0;    // 1 / sqrt(1 - beta2^t)
+  float decay = 0;             // lr * weight_decay
 };
 
 // Each group holds the fp32 version first, then the bf16 one.
