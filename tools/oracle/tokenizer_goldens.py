@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the tokenizer goldens under tests/golden/ with Hugging Face tokenizers.
 
-Small tokenizers trained by them on tokenizer_corpus.txt, their ids of tricky strings, and digests of
+Small tokenizers trained by them on tokenizer_corpus.txt, their ids of tricky strings, digests of
 the ids of the texts in ../shared/data with the tokenizers there. Run with the oracle environment
 from the repository root; the last part is left as it is where ../shared/data is absent.
 """
