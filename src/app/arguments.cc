@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <string_view>
 
 #include "spec/reader.h"
 
@@ -246,6 +247,16 @@ int report(const Error& error) {
   return exit_code(error.kind);
 }
 
+// The parser would only say that a verb is required.
+Status known_verb(const char* word) {
+  std::string names;
+  for (const Verb& verb : kVerbs) {
+    if (word == std::string_view(verb.name)) return Done{};
+    names += std::string(names.empty() ? "" : ", ") + verb.name;
+  }
+  return wrong_usage("there is no verb \"{}\"; the verbs are {}", word, names);
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -254,6 +265,8 @@ int run_command_line(int argc, char** argv) {
       "boreal: scientific documents and tables to a trained, evaluated language model\n\n"
       "Start with:  boreal run recipes/quickstart.yaml"};
   build(app, args);
+  if (argc > 1 && argv[1][0] != '-')
+    if (const Status status = known_verb(argv[1]); !status.ok()) return report(status.error());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

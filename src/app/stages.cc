@@ -28,6 +28,31 @@ std::map<std::string, std::string> facts() {
   return {{"version", BOREAL_VERSION}, {"isa", std::string(device::name_of(device::best_isa()))}};
 }
 
+// A path of the spec as prep looks for it: under data.root, else from the working folder.
+std::string input_path(const Run& run, const std::string& path, const std::string& ending = {}) {
+  const std::string under_root = join_path(run.spec.data.root, path);
+  return run.env.exists(under_root + ending) ? under_root : path;
+}
+
+// The tokenizer that the shards were written with: prep's, or the one that the spec names beside
+// finished shards.
+Status add_tokenizer(const Run& run, const prep::PrepSummary& prep, train::TrainInput& input) {
+  const bool of_prep = !prep.tokenizer_fingerprint.empty();
+  if (!of_prep && run.spec.data.tokenizer == "train") return Done{};
+  const std::string path = of_prep ? join_path(run.out, "tokenizer/tokenizer.json")
+                                   : input_path(run, run.spec.data.tokenizer);
+  ASSIGN_OR_RETURN(input.tokenizer_json, run.env.read_file(path));
+  ASSIGN_OR_RETURN(const auto tokenizer, text::Tokenizer::parse(input.tokenizer_json, path));
+  if (of_prep && tokenizer.fingerprint() != prep.tokenizer_fingerprint)
+    return refused(
+        "{}: fingerprint {}, but the shards were written with {}; was the file replaced?", path,
+        tokenizer.fingerprint(), prep.tokenizer_fingerprint);
+  input.tokenizer_fingerprint = tokenizer.fingerprint();
+  input.vocab = tokenizer.vocab_size();
+  if (const auto end = tokenizer.end_of_text()) input.end_of_text = *end;
+  return Done{};
+}
+
 }  // namespace
 
 void note(const Run& run, const std::string& line) {
@@ -86,17 +111,7 @@ Result<prep::PrepSummary> prep_stage(Run& run) {
 Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
   train::TrainInput input;
   input.vocab = prep.vocab;
-  input.tokenizer_fingerprint = prep.tokenizer_fingerprint;
-  if (!prep.tokenizer_fingerprint.empty()) {
-    const std::string path = join_path(run.out, "tokenizer/tokenizer.json");
-    ASSIGN_OR_RETURN(input.tokenizer_json, run.env.read_file(path));
-    ASSIGN_OR_RETURN(const auto tokenizer, text::Tokenizer::parse(input.tokenizer_json, path));
-    if (tokenizer.fingerprint() != prep.tokenizer_fingerprint)
-      return refused(
-          "{}: fingerprint {}, but the shards were written with {}; was the file replaced?", path,
-          tokenizer.fingerprint(), prep.tokenizer_fingerprint);
-    if (const auto end = tokenizer.end_of_text()) input.end_of_text = *end;
-  }
+  RETURN_IF_ERROR(add_tokenizer(run, prep, input));
   CHECK_EQ(prep.sources.size(), run.spec.data.sources.size());
   for (std::size_t i = 0; i < prep.sources.size(); ++i) {
     const prep::SourceSummary& source = prep.sources[i];
@@ -105,6 +120,8 @@ Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
         .name = source.name, .prefix = source.train_prefix, .weight = asked.weight};
     if (asked.synthetic) {
       stream.synthetic_vocab = run.spec.model.vocab;
+    } else if (!asked.shards.empty()) {
+      stream.prefix = input_path(run, asked.shards, ".idx");
     } else {
       if (source.train_prefix.empty())
         return refused("source {}: no training documents", source.name);

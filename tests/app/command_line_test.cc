@@ -1,0 +1,170 @@
+// The command line is a contract: scripts and tests rely on its words, figures and exit codes.
+#include <nlohmann/json.hpp>
+
+#include "tests/stories/story.h"
+
+namespace boreal::stories {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class CommandLine : public Story {
+ protected:
+  // The last line of stdout, which is one JSON object with these keys.
+  json figures(const Outcome& outcome, const std::vector<std::string>& keys) {
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, testing::EndsWith("}\n"));
+    const std::string text = outcome.out.substr(0, outcome.out.size() - 1);
+    const std::string last = text.substr(text.rfind('\n') + 1);
+    const json object = json::parse(last, nullptr, false);
+    EXPECT_TRUE(object.is_object()) << last;
+    for (const std::string& key : keys) EXPECT_TRUE(object.contains(key)) << key << ": " << last;
+    return object;
+  }
+};
+
+TEST_F(CommandLine, VersionAndHelpGoToStdoutAndExit0) {
+  const Outcome version = run({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.out, std::string("boreal ") + BOREAL_VERSION + "\n");
+  const Outcome help = run({"--help"});
+  EXPECT_EQ(help.code, 0);
+  EXPECT_EQ(help.err, "");
+  EXPECT_THAT(help.out, HasSubstr("boreal run recipes/quickstart.yaml"));
+}
+
+TEST_F(CommandLine, EveryVerbIsListedAndItsHelpHasAnExampleThatNamesIt) {
+  const Outcome help = run({"--help"});
+  for (const char* verb : {"run", "prep", "train", "eval", "generate", "logits", "export", "import",
+                           "tokenizer", "tokens", "plan", "machine"}) {
+    EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + verb + " ")) << verb;
+    const Outcome of_verb = run({verb, "--help"});
+    EXPECT_EQ(of_verb.code, 0) << verb;
+    const auto example = of_verb.out.find("Example");
+    ASSERT_NE(example, std::string::npos) << verb;
+    EXPECT_THAT(of_verb.out.substr(example), HasSubstr(std::string("boreal ") + verb)) << verb;
+  }
+}
+
+TEST_F(CommandLine, HelpOfTrainListsTheKeysThatOthersRelyOn) {
+  const Outcome help = run({"train", "--help"});
+  for (const char* key : {"seed", "world", "model.kv_heads", "data.sequence", "mesh.dp_shard",
+                          "train.micro_batch_sequences", "optim.warmup_steps",
+                          "checkpoint.every_steps", "eval.every_steps"})
+    EXPECT_THAT(help.out, HasSubstr(key));
+}
+
+TEST_F(CommandLine, ARecipeRunsToItsReportAndASecondTimeSkipsWhatIsDone) {
+  const std::vector<std::string> line = {"run",   "tiny.yaml",      "--out",  "out",
+                                         "--set", "train.steps=20", "--json", "--quiet"};
+  const std::vector<std::string> keys = {
+      "wall_s",          "train_s",       "peak_rss_bytes",        "tables",      "records",
+      "documents",       "tokens",        "facts_trained",         "recall_seen", "recall_heldout",
+      "choice_accuracy", "choice_chance", "validation_perplexity", "report"};
+  const Outcome first = run(line);
+  const json figures_once = figures(first, keys);
+  EXPECT_EQ(first.err, "") << "--quiet";
+  EXPECT_EQ(figures_once["tables"], 1);
+  EXPECT_EQ(figures_once["records"], 30);
+  EXPECT_EQ(figures_once["choice_chance"], 0.25);
+  for (const char* share : {"recall_seen", "recall_heldout", "choice_accuracy"}) {
+    EXPECT_GE(figures_once[share].get<double>(), 0) << share;
+    EXPECT_LE(figures_once[share].get<double>(), 1) << share;
+  }
+  EXPECT_THAT(read(figures_once["report"]), HasSubstr("</html>"));
+  for (const char* made : {"tokenizer/tokenizer.json", "resolved.yaml", "metrics.jsonl",
+                           "results.json", "samples.jsonl", "checkpoints/step-20/manifest.json"})
+    EXPECT_TRUE(env.exists(path(std::string("out/") + made))) << made;
+
+  const std::string rows = read("out/metrics.jsonl");
+  const json again = figures(run(line), keys);
+  EXPECT_EQ(read("out/metrics.jsonl"), rows) << "training ran again";
+  for (const char* same : {"recall_seen", "recall_heldout", "choice_accuracy", "tokens",
+                           "validation_perplexity", "train_s"})
+    EXPECT_EQ(again[same], figures_once[same]) << same;
+}
+
+TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
+  const std::string set = "train.steps=6";
+  figures(run({"prep", "tiny.yaml", "--out", "out", "--set", set, "--json", "--quiet"}),
+          {"tables", "records", "documents", "tokens", "vocab", "facts_trained"});
+  const json plan = figures(run({"plan", "tiny.yaml", "--set", set, "--json"}),
+                            {"parameters", "steps", "total_bytes", "bytes"});
+  const json trained = figures(train("out", {"--set", set, "--json"}),
+                               {"steps", "tokens", "loss", "validation_loss", "wall_s",
+                                "tokens_per_s", "flop_utilisation", "parameters", "checkpoint"});
+  EXPECT_EQ(trained["steps"], 6);
+  EXPECT_EQ(trained["tokens"], 6 * 4 * 32);
+  EXPECT_EQ(trained["parameters"], plan["parameters"]);
+  const json dry = figures(train("dry", {"--set", set, "--json", "--dry-run"}),
+                           {"parameters", "steps", "total_bytes"});
+  EXPECT_EQ(dry["parameters"], plan["parameters"]);
+  EXPECT_FALSE(env.exists(path("dry/checkpoints")));
+
+  const std::string model = trained["checkpoint"];
+  const json eval = figures(run({"eval", "tiny.yaml", "--out", "out", "--set", set, "--json"}),
+                            {"model", "tasks", "validation_perplexity"});
+  EXPECT_EQ(eval["tasks"]["choice"]["all"]["chance"], 0.25);
+  const json of_model =
+      figures(run({"eval", "--model", model, "--tasks", "out/eval/choice.jsonl", "--json"}),
+              {"model", "tasks"});
+  EXPECT_EQ(of_model["tasks"]["choice"], eval["tasks"]["choice"]);
+
+  const json said = figures(run({"generate", "--model", model, "--prompt", "Ara ", "Bra ",
+                                 "--max-tokens", "5", "--json"}),
+                            {"completions"});
+  ASSERT_EQ(said["completions"].size(), 2U);
+  EXPECT_EQ(said["completions"][1]["prompt"], "Bra ");
+  EXPECT_LE(said["completions"][0]["tokens"].size(), 5U);
+  figures(run({"tokens", "ls", "out/shards", "--json"}), {});
+}
+
+TEST_F(CommandLine, GenerateSaysTheSameAloneAndBesideOthersAndWithItsSeedAgain) {
+  trained("out", {"--set", "train.steps=20"});
+  const std::string model = "out/checkpoints/step-20";
+  const Outcome alone = run({"generate", "--model", model, "--prompt", "Ara colour: "});
+  const Outcome beside =
+      run({"generate", "--model", model, "--prompt", "Ara colour: ", "Bra mass: ", "C"});
+  ASSERT_EQ(alone.code, 0) << alone.err;
+  EXPECT_THAT(beside.out, StartsWith(alone.out));
+  const auto draw = [&](const char* seed) {
+    return run({"generate", "--model", model, "--prompt", "Ara", "--temperature", "1.5", "--seed",
+                seed})
+        .out;
+  };
+  EXPECT_EQ(draw("3"), draw("3"));
+  EXPECT_NE(draw("3"), draw("4"));
+}
+
+TEST_F(CommandLine, AnExportIsReadBackWithTheSameLogits) {
+  trained("out", {"--set", "train.steps=6", "--set", "model.dtype=fp32"});
+  const std::string checkpoint = "out/checkpoints/step-6";
+  expect_error(run({"export", "--checkpoint", checkpoint, "--to", "hf"}), 0, {});
+  expect_error(run({"import", "--from", "hf", "--to", "back"}), 0, {});
+  file("ids.txt", "1 2 3 50 60 7");
+  for (const std::string& model : {checkpoint, std::string("hf"), std::string("back")})
+    expect_error(run({"logits", "--model", model, "--ids", "ids.txt", "--to",
+                      file_name(model) + ".safetensors"}),
+                 0, {});
+  EXPECT_EQ(read("hf.safetensors"), read("step-6.safetensors"));
+  EXPECT_EQ(read("back.safetensors"), read("step-6.safetensors"));
+  expect_error(run({"export", "--checkpoint", checkpoint, "--to", "hf"}), 1, {"hf exists"});
+}
+
+TEST_F(CommandLine, TextGoesToIdsAndBackByteForByte) {
+  const std::string bytes = std::string("Ara \xf0\x9f\xaa\xa8\n\t  two\0 \xff end", 22);
+  file("text", bytes);
+  expect_error(
+      run({"tokenizer", "train", "--in", "stones.csv", "--out", "t.json", "--vocab", "300"}), 0,
+      {});
+  expect_error(
+      run({"tokenizer", "encode", "--tokenizer", "t.json", "--in", "text", "--out", "ids"}), 0, {});
+  expect_error(
+      run({"tokenizer", "decode", "--tokenizer", "t.json", "--in", "ids", "--out", "back"}), 0, {});
+  EXPECT_EQ(read("back"), bytes);
+}
+
+}  // namespace
+}  // namespace boreal::stories
