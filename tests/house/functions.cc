@@ -59,6 +59,15 @@ std::string one_line(std::string_view head) {
   return out.size() <= kCharsMax ? out : out.substr(0, kCharsMax) + "...";
 }
 
+// A line of the text that is neither blank nor code nor comment stands inside a raw string.
+bool is_data(const Source& source, std::string_view line) {
+  const auto begin = static_cast<std::size_t>(line.data() - source.text.data());
+  const auto blank = [&](std::string_view text) {
+    return text.substr(begin, line.size()).find_first_not_of(" \t") == kNowhere;
+  };
+  return !blank(source.text) && blank(source.code) && blank(source.comments);
+}
+
 class Scanner {
  public:
   explicit Scanner(std::string_view code) : code_(code) {}
@@ -136,7 +145,15 @@ class Scanner {
 
 Functions functions_of(const Source& source) {
   const std::string code = without_directives(source.code);
-  return Scanner(code).run();
+  Functions functions = Scanner(code).run();
+  const auto text = lines_of(source.text);
+  for (Function& function : functions.all) {
+    const int end = function.line - 1 + function.lines;
+    for (int i = function.line - 1; i < end; ++i) {
+      if (is_data(source, text[static_cast<std::size_t>(i)])) --function.lines;
+    }
+  }
+  return functions;
 }
 
 }  // namespace boreal::house

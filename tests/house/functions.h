@@ -13,7 +13,8 @@ namespace boreal::house {
 struct Function {
   std::string head;  // what stands before its brace, e.g. "Status Env::sync(const Path& path)"
   int line = 0;      // of the first line of the head
-  int lines = 0;     // from there to its closing brace
+  int lines =
+      0;  // from there to its closing brace, but for lines inside a raw string: those are data
 };
 
 // `balanced` is false if the braces do not match, for instance because two branches of an #if open

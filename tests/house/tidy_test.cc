@@ -98,6 +98,11 @@ TEST(Tidy, FunctionsAreToldFromClassesTablesAndDirectives) {
   EXPECT_EQ(functions.all[2].head, "TEST(A, B)");
 }
 
+TEST(Tidy, LinesOfARawStringAreDataAndCountForNoFunction) {
+  const std::string page = "std::string_view page() {\n  return R\"(\n" + repeated("<p>\n", 200);
+  EXPECT_THAT(rules_broken("src/a/a.cc", page + ")\";\n}\n"), IsEmpty());
+}
+
 TEST(Tidy, BracesThatDoNotMatchAreSaidSo) {
   EXPECT_THAT(rules_broken("src/a/a.cc", "void f() {\n"), ElementsAre("braces"));
   EXPECT_THAT(rules_broken("src/a/a.cc", "}\n"), ElementsAre("braces"));
@@ -147,6 +152,8 @@ TEST(Tidy, HeavyHeadersStayBehindSourceFiles) {
   const std::string include = "#include <nlohmann/json.hpp>\n";
   EXPECT_THAT(rules_broken("src/a/a.cc", include), IsEmpty());
   EXPECT_THAT(rules_broken("src/a/a.h", kContract + include), ElementsAre("heavy_header"));
+  EXPECT_THAT(rules_broken("src/a/a.h", kContract + "#include <nlohmann/json_fwd.hpp>\n"),
+              IsEmpty());
   EXPECT_THAT(rules_broken("src/a/a.cc", "#include <format>\n"), ElementsAre("banned_include"));
 }
 
@@ -154,6 +161,8 @@ TEST(Tidy, AHeaderBeginsWithItsContract) {
   EXPECT_THAT(rules_broken("src/a/a.h", kContract), IsEmpty());
   EXPECT_THAT(rules_broken("src/a/a.h", "#pragma once\n" + kContract), ElementsAre("contract"));
   EXPECT_THAT(rules_broken("src/a/a.h", "// A thing.\n#pragma once\n"), ElementsAre("contract"));
+  EXPECT_THAT(rules_broken("tests/a/a.h", "// A folder of small files.\n#pragma once\n"),
+              IsEmpty());
   EXPECT_THAT(rules_broken("src/a/a.h", "int x;\n"), ElementsAre("contract", "contract"));
   EXPECT_THAT(rules_broken("src/a/a.h", kContract + "using namespace std;\n"),
               ElementsAre("using_namespace"));
