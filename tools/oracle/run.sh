@@ -66,7 +66,7 @@ compare() {
 compare_folders() {
   local run=$out/short steps=20
   rm -rf "$run"
-  "$boreal" train "$root/recipes/quickstart.yaml" --set "train.steps=$steps" --out "$run" --quiet
+  "$boreal" train "$root/recipes/quickstart.yaml" --set train.tokens=0 --set "train.steps=$steps" --out "$run" --quiet
   compare compare_hf.py --boreal "$boreal" --checkpoint "$run/checkpoints/step-$steps"
 }
 
@@ -76,7 +76,7 @@ compare_shakespeare() {
   "$boreal" train "$recipe" --out "$run" --quiet
   steps=$(wc -l <"$run/metrics.jsonl")
   # One step at a rate that moves no weight: its checkpoint holds the weights that the run began with.
-  "$boreal" train "$recipe" --set train.steps=1 --set optim.lr=1e-30 --out "$run.start" --quiet
+  "$boreal" train "$recipe" --set train.tokens=0 --set train.steps=1 --set optim.lr=1e-30 --out "$run.start" --quiet
   "$boreal" export --checkpoint "$run.start/checkpoints/step-1" --dtype fp32 --to "$run.init"
   "$boreal" tokens batches "$recipe" --out "$run" --steps "0..$steps" --to "$run.batches.safetensors"
   "$boreal" tokens batches "$recipe" --out "$run" --steps validation --to "$run.validation.safetensors"

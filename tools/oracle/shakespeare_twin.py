@@ -21,9 +21,21 @@ import curves
 import twin
 
 
+def numbers(value):
+    """PyYAML takes 1e-08 for a string (YAML 1.1 wants a dot)."""
+    if isinstance(value, dict):
+        return {key: numbers(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [numbers(entry) for entry in value]
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def read_run(folder):
     """(resolved spec, rows of metrics.jsonl)."""
-    spec = yaml.safe_load((folder / "resolved.yaml").read_text(encoding="utf-8"))
+    spec = numbers(yaml.safe_load((folder / "resolved.yaml").read_text(encoding="utf-8")))
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     if [row["step"] for row in rows] != list(range(1, len(rows) + 1)):
         raise SystemExit(f"{folder / 'metrics.jsonl'}: the steps are not 1 to {len(rows)}")
