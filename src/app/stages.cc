@@ -88,7 +88,7 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
                          {.spec_hash = run.hash, .resolved_yaml = run.resolved, .facts = facts()}));
     run.ledger = std::make_unique<monitor::RunLedger>(std::move(opened));
     for (const std::string& change : run.ledger->changed_facts())
-      note(run, "warning: " + change + "; results may differ in their last bits");
+      std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
   }
   run.pool = std::make_unique<device::Pool>(spec.threads > 0 ? spec.threads : machine.cores, true);
   return run;
