@@ -74,6 +74,10 @@ Status run_recipe(const Arguments& args) {
     note(run, "train: was finished");
   } else {
     RETURN_IF_ERROR(train_stage(run, story.prep, "auto"));
+    if (run.stop != train::Stop::none)
+      return Error{"stopped after training; the same command goes on with the evaluation",
+                   run.stop == train::Stop::save_and_requeue ? ErrorKind::try_again
+                                                             : ErrorKind::interrupted};
   }
   ASSIGN_OR_RETURN(story.eval, eval_stage(run, story.prep, "", {}));
   RETURN_IF_ERROR(run.ledger->begin("samples", run.hash));

@@ -1,11 +1,12 @@
 #include "app/signals.h"
 
 #include <unistd.h>
-#include <csignal>
 
 namespace boreal::app {
 
 namespace {
+
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGUSR1};
 
 std::atomic<train::Stop> stop{train::Stop::none};
 static_assert(std::atomic<train::Stop>::is_always_lock_free,
@@ -21,12 +22,20 @@ void on_signal(int signal) {
 
 }  // namespace
 
-const std::atomic<train::Stop>* install_stop_signals() {
+StopSignals::StopSignals() {
+  stop.store(train::Stop::none);
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &before_[i]);
+}
+
+StopSignals::~StopSignals() {
+  for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
+}
+
+const std::atomic<train::Stop>* StopSignals::flag() const {
   return &stop;
 }
 

@@ -88,7 +88,7 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
                          {.spec_hash = run.hash, .resolved_yaml = run.resolved, .facts = facts()}));
     run.ledger = std::make_unique<monitor::RunLedger>(std::move(opened));
     for (const std::string& change : run.ledger->changed_facts())
-      note(run, "warning: " + change + "; results may differ in their last bits");
+      std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
   }
   run.pool = std::make_unique<device::Pool>(spec.threads > 0 ? spec.threads : machine.cores, true);
   return run;
@@ -147,6 +147,7 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
   RETURN_IF_ERROR(run.ledger->begin("train", run.hash));
   const kernels::MachinePeak peak = kernels::measure_flops(device::cpu_context(*run.pool), 0.2);
+  const StopSignals signals;
   const train::TrainOptions options{
       .out = run.out,
       .resume = resume,
@@ -154,10 +155,11 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
       .peak_flops = config.dtype == DType::f32 ? peak.f32_flops : peak.bf16_flops,
       .resolved_yaml = run.resolved,
       .spec_hash = run.hash,
-      .stop = install_stop_signals()};
+      .stop = signals.flag()};
   ASSIGN_OR_RETURN(const auto summary,
                    train::train(run.env, run.clock, *run.pool, run.spec, config, input, options));
   RETURN_IF_ERROR(run.ledger->finish("train"));
+  run.stop = signals.flag()->load();
   return summary;
 }
 

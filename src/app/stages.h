@@ -30,6 +30,7 @@ struct Run {
   bool quiet = false;
   std::unique_ptr<monitor::RunLedger> ledger;
   std::unique_ptr<device::Pool> pool;
+  train::Stop stop = train::Stop::none;  // asked for while the last step ran: training is finished
 };
 
 // Reads and checks the spec, makes the output folder and takes its lock. `ledger` false: only

@@ -83,6 +83,10 @@ Result<std::optional<Progressed>> restore(Env& env, Replica& replica, const Trai
     warnings.insert(warnings.end(), newest.warnings.begin(), newest.warnings.end());
     if (newest.dir.empty()) return std::optional<Progressed>{};
     dir = newest.dir;
+  } else {
+    // Every byte, as newest_whole() does: also of the files that resuming does not read.
+    ASSIGN_OR_RETURN(auto named, ckpt::Checkpoint::open(env, dir));
+    RETURN_IF_ERROR(named.verify());
   }
   ASSIGN_OR_RETURN(const Progressed at, read(env, replica, dir, input, options, warnings));
   RETURN_IF_ERROR(ckpt::remove_newer(env, root, at.step));

@@ -206,7 +206,9 @@ Result<TrainSummary> Loop::run() {
   look.total = steps_;
   look.first = at_.step;
   monitor::Progress progress(clock_, look);
-  for (const std::string& warning : warnings_) progress.print("warning: " + warning);
+  // A warning is no progress: it comes also where that is not wanted.
+  monitor::Progress loud(clock_, monitor::stderr_progress("train", false));
+  for (const std::string& warning : warnings_) loud.print("warning: " + warning);
   std::vector<double> rates;
   Stop stop = Stop::none;
   while (at_.step < steps_ && stop == Stop::none) {
