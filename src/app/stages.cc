@@ -7,6 +7,7 @@
 
 #include "app/signals.h"
 #include "base/hash.h"
+#include "ckpt/folder.h"
 #include "device/machine.h"
 #include "infer/session.h"
 #include "kernels/machine_peak.h"
@@ -20,8 +21,17 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-std::string newest_checkpoint(const Run& run) {
-  return join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec)));
+// The last checkpoint of the run, or the newest of one that was stopped.
+Result<std::string> newest_checkpoint(const Run& run) {
+  const std::string root = join_path(run.out, "checkpoints");
+  const std::string last = join_path(root, fmt::format("step-{}", train::steps_of(run.spec)));
+  if (run.env.exists(last)) return last;
+  ASSIGN_OR_RETURN(const ckpt::Newest newest, ckpt::newest_whole(run.env, root));
+  for (const std::string& warning : newest.warnings)
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  if (newest.dir.empty()) return refused("{}: no checkpoint is there yet; train first", root);
+  note(run, "the model is " + newest.dir);
+  return newest.dir;
 }
 
 std::map<std::string, std::string> facts() {
@@ -166,7 +176,10 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
 Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const std::string& model,
                                const std::vector<std::string>& tasks) {
   RETURN_IF_ERROR(run.ledger->begin("eval", run.hash));
-  const std::string folder = model.empty() ? newest_checkpoint(run) : model;
+  std::string folder = model;
+  if (folder.empty()) {
+    ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
+  }
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
   const std::int64_t context = session.model->config().context;
   const infer::EngineLimits limits{
@@ -216,9 +229,11 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
 Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model) {
   std::vector<Completed> all;
   if (run.spec.eval.prompts.empty()) return all;
-  ASSIGN_OR_RETURN(
-      infer::Session session,
-      infer::open_session(run.env, *run.pool, model.empty() ? newest_checkpoint(run) : model));
+  std::string folder = model;
+  if (folder.empty()) {
+    ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
+  }
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
   infer::Engine engine(

@@ -1,4 +1,6 @@
 // The command line is a contract: scripts and tests rely on its words, figures and exit codes.
+#include <signal.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/stories/story.h"
@@ -119,6 +121,19 @@ TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
   EXPECT_EQ(said["completions"][1]["prompt"], "Bra ");
   EXPECT_LE(said["completions"][0]["tokens"].size(), 5U);
   figures(run({"tokens", "ls", "out/shards", "--json"}), {});
+}
+
+TEST_F(CommandLine, EvalTakesTheNewestCheckpointOfARunThatWasStopped) {
+  const std::string set = "train.steps=1000000";
+  const std::vector<std::string> eval = {"eval",  "tiny.yaml", "--out",  "out",
+                                         "--set", set,         "--json", "--quiet"};
+  expect_error(run(eval), 3, {"out/checkpoints", "train first"});
+  const auto program = start(train_line("out", {"--set", set}));
+  ASSERT_TRUE(program->wait_until([&] { return checkpoints("out").size() == 2; }));
+  program->send(SIGTERM);
+  ASSERT_EQ(program->wait().code, 75);
+  const std::string newest = fmt::format("step-{}", metrics("out").back().step);
+  EXPECT_EQ(figures(run(eval), {"model", "tasks"})["model"], "out/checkpoints/" + newest);
 }
 
 TEST_F(CommandLine, GenerateSaysTheSameAloneAndBesideOthersAndWithItsSeedAgain) {

@@ -218,7 +218,7 @@ TEST_F(BadInput, AFileThatMayNotGrowFailsAndTheRunGoesOnOnceItMay) {
   }
   trained("out", line);
   expect_same_metrics("out", "whole");
-  EXPECT_EQ(files_of("out/checkpoints/step-14"), files_of("whole/checkpoints/step-14"));
+  expect_same_files("out/checkpoints/step-14", "whole/checkpoints/step-14");
   EXPECT_EQ(leftovers("out"), std::vector<std::string>{});
 }
 
@@ -238,7 +238,7 @@ TEST_F(BadInput, AFullDiskFailsAndTheCheckpointsBeforeItStayWhole) {
   trained("disk/out", line);
   trained("roomy", line);
   expect_same_metrics("disk/out", "roomy");
-  EXPECT_EQ(files_of("disk/out/checkpoints/step-28"), files_of("roomy/checkpoints/step-28"));
+  expect_same_files("disk/out/checkpoints/step-28", "roomy/checkpoints/step-28");
   ASSERT_EQ(::umount(path("disk").c_str()), 0);
 }
 

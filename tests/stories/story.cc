@@ -108,6 +108,19 @@ std::map<std::string, std::string> Story::files_of(const std::string& name) cons
   return all;
 }
 
+void Story::expect_same_files(const std::string& folder, const std::string& other) const {
+  const auto ours = files_of(folder);
+  const auto theirs = files_of(other);
+  EXPECT_FALSE(ours.empty()) << folder;
+  EXPECT_EQ(ours.size(), theirs.size()) << folder << " and " << other;
+  for (const auto& [name, content] : ours) {
+    const auto found = theirs.find(name);
+    // Not EXPECT_EQ, which would print them.
+    EXPECT_TRUE(found != theirs.end() && found->second == content)
+        << name << " of " << folder << " and " << other;
+  }
+}
+
 std::vector<monitor::StepMetrics> Story::metrics(const std::string& out) const {
   auto rows = monitor::read_metrics(env, path(out + "/metrics.jsonl"));
   EXPECT_TRUE(rows.ok()) << rows.error().message;

@@ -43,6 +43,7 @@ class Story : public testing::Test {
 
   // Content of each file of a folder, by name.
   std::map<std::string, std::string> files_of(const std::string& name) const;
+  void expect_same_files(const std::string& folder, const std::string& other) const;
   std::vector<monitor::StepMetrics> metrics(const std::string& out) const;
   void expect_same_metrics(const std::string& out, const std::string& other) const;
   // Names of the committed checkpoints of a run.
