@@ -171,6 +171,7 @@ void check_data(Checker& check, const RunSpec& spec) {
       {"data.sequence", "model.context"},
       "data.sequence is {}, longer than model.context ({}); set model.context to at least {}.",
       data.sequence, spec.model.context, data.sequence);
+  check.word("data.blend", data.blend, {"tokens", "sources"});
 }
 
 void check_tokenizer(Checker& check, const RunSpec& spec) {

@@ -45,6 +45,8 @@ TEST(Validate, KnownWordsAreListedAndTheNearestNamed) {
             "optim.name is \"adam\", but must be one of adamw. Did you mean adamw?");
   EXPECT_EQ(complaint([](RunSpec& s) { s.train.recompute = "all"; }),
             "train.recompute is \"all\", but must be one of none, full.");
+  EXPECT_EQ(complaint([](RunSpec& s) { s.data.blend = "token"; }),
+            "data.blend is \"token\", but must be one of tokens, sources. Did you mean tokens?");
   EXPECT_EQ(complaint([](RunSpec& s) { s.tokenizer.pattern = ""; }),
             "tokenizer.pattern is \"\", but must be one of words, gpt2.");
 }
