@@ -49,8 +49,7 @@ TEST_F(Checkpoints, WhatWasSavedIsReadBackBitForBit) {
   EXPECT_EQ(*checkpoint->read_file("empty.txt"), "");
   std::uint64_t bytes = 0;
   const std::vector<std::string> names = *env_.list_dir(saved->dir);
-  for (const std::string& name : names)
-    bytes += *env_.file_size(join_path(saved->dir, name));
+  for (const std::string& name : names) bytes += *env_.file_size(join_path(saved->dir, name));
   EXPECT_EQ(saved->bytes, static_cast<std::int64_t>(bytes));
 }
 
