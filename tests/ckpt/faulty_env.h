@@ -19,9 +19,9 @@ class FaultyEnv final : public Env {
  public:
   enum class Fault {
     none,
-    fails,   // the change is refused, what comes after works (a full disk that is then cleared)
-    dies,    // nothing works any more; a write is cut in the middle
-    killed,  // SIGKILL; a write is cut in the middle
+    fails,   // the change is refused half done, what comes after works (a disk that is then freed)
+    dies,    // the change is cut in the middle and nothing works any more
+    killed,  // SIGKILL in the middle of the change
   };
 
   FaultyEnv() = default;
@@ -91,6 +91,7 @@ class FaultyEnv final : public Env {
     return Done{};
   }
   Status remove_all(const std::string& path) override {
+    if (is_due()) remove_half(path);
     RETURN_IF_ERROR(change("remove", path));
     forget(dirty_files_, path);
     forget(dirty_dirs_, path);
@@ -140,6 +141,13 @@ class FaultyEnv final : public Env {
   };
 
   bool is_due() const { return fault_ != Fault::none && changes_ == at_; }
+
+  // Removing a folder goes file by file, so it can stop between two.
+  void remove_half(const std::string& folder) {
+    const auto names = real_.list_dir(folder);
+    for (std::size_t i = 0; names.ok() && i < (names->size() + 1) / 2; ++i)
+      (void)real_.remove_all(join_path(folder, (*names)[i]));
+  }
 
   // Called before each change.
   Status change(const char* act, const std::string& path) {

@@ -103,8 +103,11 @@ class CheckpointTest : public testing::Test {
     EXPECT_EQ(*yaml, "step: " + std::to_string(step) + "\n");
   }
 
-  // The newest whole one; fails the test if there is none.
+  // The newest whole one; fails the test if there is none, or if any is damaged.
   std::int64_t newest_step() {
+    const Result<std::vector<Found>> all = list(env_, root_);
+    EXPECT_TRUE(all.ok());
+    for (const Found& found : *all) EXPECT_EQ(found.damage, "");
     const Result<Newest> newest = newest_whole(env_, root_);
     EXPECT_TRUE(newest.ok()) << newest.error().message;
     if (!newest.ok()) return -1;
