@@ -17,8 +17,8 @@ namespace boreal::corpus {
 struct CardOptions {
   std::int64_t facts_per_document = 1;  // 0 = as many as fit
   std::int64_t tokens_max = 0;          // of a document, its end token included; 0 = no bound
-  bool loss_on_values =
-      true;  // Document::loss = the answers (value, unit, punctuation and line break)
+  // Document::loss = the answers: the blank before the value, value, unit, punctuation, line break.
+  bool loss_on_values = true;
   std::uint64_t seed = 1;
   std::function<std::int64_t(std::string_view)> count_tokens = {};  // needed if tokens_max > 0
 };
