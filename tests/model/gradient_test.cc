@@ -21,10 +21,10 @@ DecoderConfig config_of(const std::string& family, DType dtype) {
 
 class Gradient : public kernels::KernelTest {
  protected:
-  // Of a tensor's largest element. fp32: a tenth of the 1e-4 that is promised. bf16: measured on
-  // these models (two blocks of widths 40 and 48): every activation and its gradient is rounded
-  // once, about 20 roundings of 2^-9 on the longest path.
-  double bound() const { return dtype() == DType::f32 ? 1e-5 : 4e-2; }
+  // Of a tensor's largest element. fp32: measured 2.4e-6, bound a tenth of the 1e-4 that is
+  // promised. bf16: measured 3.6e-2 (llama) and 1.6e-2 (gpt2), on all sets alike; every activation
+  // and its gradient is rounded to 2^-9 some twenty times on the longest path.
+  double bound() const { return dtype() == DType::f32 ? 1e-5 : 5e-2; }
 };
 
 TEST_P(Gradient, OfEveryParameterEqualsTheTwins) {
@@ -38,7 +38,7 @@ TEST_P(Gradient, OfEveryParameterEqualsTheTwins) {
       batch.weight[5] = 0.5;
       const auto twin = reference::decoder(twin_shape(config), rig.weights(), batch);
       const double loss = rig.accumulate(batch);
-      EXPECT_NEAR(loss / twin.total, 1, bound() / 10) << family;
+      EXPECT_NEAR(loss / twin.total, 1, bound() / 20) << family;
       EXPECT_LE(relative_error(rig.logits(batch).matrix(), twin.logits), bound()) << family;
       const Parameters got = rig.gradients();
       ASSERT_EQ(got.size(), twin.gradients.size());

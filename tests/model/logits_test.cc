@@ -83,7 +83,7 @@ TEST_P(Logits, AreFiniteAndEqualTheTwins) {
   const DecoderBatch batch = document();
   const auto twin = reference::decoder(twin_shape(config()), rig.weights(), batch);
   EXPECT_LE(relative_error(rig.logits(batch).matrix(), twin.logits),
-            where().dtype == DType::f32 ? 1e-5 : 4e-2);
+            where().dtype == DType::f32 ? 1e-5 : 5e-2);
   EXPECT_EQ(rig.logits(batch).bytes(), alone());
 }
 

@@ -107,12 +107,12 @@ std::int64_t longest(const std::vector<kernels::AttentionSpan>& spans) {
 
 }  // namespace
 
-Rig::Rig(const DecoderConfig& config, const device::Context& ctx)
+Rig::Rig(const DecoderConfig& config, const device::Context& ctx, std::int64_t arena_bytes)
     : ctx_(ctx),
       model_(config),
       state_(model_.parameters(), false),
       weights_(model_.parameters(), config.dtype, true, false),
-      arena_(std::int64_t{1} << 28) {
+      arena_(arena_bytes) {
   model_.prepare(ctx_);
   for (const nn::Parameter* p : model_.parameters()) {
     Matrix values = reference::random_matrix(p->name, p->shape.rows(), p->shape.columns(),

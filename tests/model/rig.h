@@ -33,7 +33,8 @@ std::vector<kernels::AttentionSpan> spans_of(const std::vector<std::int64_t>& do
 class Rig {
  public:
   // Draws weights large enough that every nonlinearity counts; norms near one, biases not zero.
-  Rig(const DecoderConfig& config, const device::Context& ctx);
+  Rig(const DecoderConfig& config, const device::Context& ctx,
+      std::int64_t arena_bytes = std::int64_t{1} << 28);
 
   // Adds the gradients; returns the loss times weight and scale. Losses of the rows that count:
   // losses().

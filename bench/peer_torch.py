@@ -1,0 +1,150 @@
+"""PyTorch as the peer of a benchmark: eager, bf16 by autocast with fp32 weights, fused AdamW.
+
+    peer_torch.py THREADS    reads questions from stdin, one a line (see peer.h), answers each with one line
+
+Cases carry the same names and sizes as those of the C++ side.
+"""
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def gemm(kind, dtype, tokens, n_in, n_out, count=1):
+    tokens, n_in, n_out, count = int(tokens), int(n_in), int(n_out), int(count)
+    dtype = DTYPES[dtype]
+    x = torch.randn(tokens, n_in).to(dtype)
+    dy = torch.randn(tokens, n_out).to(dtype)
+    w = [torch.randn(n_out, n_in).to(dtype) for _ in range(count)]
+    if kind in ("forward", "decode"):
+        return lambda: [F.linear(x, each) for each in w]
+    if kind == "input_gradient":
+        return lambda: dy @ w[0]
+    # As autograd does it: the product in the compute type, then added to fp32.
+    dw = torch.zeros(n_out, n_in)
+    return lambda: dw.add_(dy.t() @ x)
+
+
+def attention(kind, dtype, rows, sequence, heads, kv_heads, dim):
+    rows, sequence, heads, kv_heads, dim = (int(v) for v in (rows, sequence, heads, kv_heads, dim))
+
+    def draw(n):
+        return torch.randn(rows, n, sequence, dim).to(DTYPES[dtype]).requires_grad_(kind == "backward")
+
+    q, k, v = draw(heads), draw(kv_heads), draw(kv_heads)
+
+    def forward():
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=kv_heads != heads)
+
+    if kind == "forward":
+        return torch.no_grad()(forward)
+    o = forward()
+    d_o = torch.randn_like(o)
+    return lambda: torch.autograd.grad(o, (q, k, v), d_o, retain_graph=True)
+
+
+class Block(nn.Module):
+    def __init__(self, family, d, heads, ffn):
+        super().__init__()
+        self.llama, self.heads = family == "llama", heads
+        norm = nn.RMSNorm if self.llama else nn.LayerNorm
+        self.norm1, self.norm2 = norm(d, eps=1e-5), norm(d, eps=1e-5)
+        self.qkv = nn.Linear(d, 3 * d, bias=not self.llama)
+        self.out = nn.Linear(d, d, bias=not self.llama)
+        self.up = nn.Linear(d, 2 * ffn if self.llama else ffn, bias=not self.llama)
+        self.down = nn.Linear(ffn, d, bias=not self.llama)
+
+    def forward(self, x, rotary):
+        b, t, d = x.shape
+        q, k, v = (h.view(b, t, self.heads, -1).transpose(1, 2) for h in self.qkv(self.norm1(x)).chunk(3, -1))
+        if self.llama:
+            cos, sin = rotary
+
+            def turn(h):
+                first, second = h.chunk(2, -1)
+                return (h * cos + torch.cat((-second, first), -1) * sin).to(h.dtype)
+
+            q, k = turn(q), turn(k)
+        o = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(o.transpose(1, 2).reshape(b, t, d))
+        h = self.up(self.norm2(x))
+        if self.llama:
+            gate, up = h.chunk(2, -1)
+            h = F.silu(gate) * up
+        else:
+            h = F.gelu(h, approximate="tanh")
+        return x + self.down(h)
+
+
+class Decoder(nn.Module):
+    def __init__(self, family, layers, d, heads, ffn, vocab, sequence):
+        super().__init__()
+        self.llama = family == "llama"
+        self.tokens = nn.Embedding(vocab, d)
+        self.positions = None if self.llama else nn.Embedding(sequence, d)
+        self.blocks = nn.ModuleList(Block(family, d, heads, ffn) for _ in range(layers))
+        self.norm = (nn.RMSNorm if self.llama else nn.LayerNorm)(d, eps=1e-5)
+        for p in self.parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, std=0.02)
+        dim = d // heads
+        angle = torch.outer(torch.arange(sequence), 10000.0 ** (-torch.arange(0, dim, 2) / dim))
+        self.rotary = torch.cat((angle, angle), -1).cos(), torch.cat((angle, angle), -1).sin()
+
+    def forward(self, ids):
+        x = self.tokens(ids)
+        if not self.llama:
+            x = x + self.positions.weight
+        for block in self.blocks:
+            x = block(x, self.rotary)
+        return F.linear(self.norm(x), self.tokens.weight)
+
+
+def step(family, dtype, *sizes):
+    rows, sequence, layers, d, heads, ffn, vocab = (int(v) for v in sizes)
+    model = Decoder(family, layers, d, heads, ffn, vocab, sequence)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    ids = torch.randint(vocab, (rows, sequence))
+    target = torch.randint(vocab, (rows, sequence))
+
+    def run():
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
+            logits = model(ids)
+        loss = F.cross_entropy(logits.float().view(-1, vocab), target.view(-1))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return run
+
+
+def main():
+    torch.set_num_threads(int(sys.argv[1]))
+    torch.manual_seed(1)
+    run = None
+    for line in sys.stdin:
+        words = line.split()
+        answer = "ok"
+        if words[:2] == ["set", "up"]:
+            run = None
+            try:
+                run = {"gemm": gemm, "attention": attention, "step": step}[words[2]](*words[3:])
+                run()
+            except Exception as error:
+                answer = "error " + str(error).replace("\n", " ")[:300]
+        elif words[:1] == ["run"]:
+            begin, count = time.perf_counter(), 0
+            while count == 0 or time.perf_counter() - begin < float(words[1]):
+                run()
+                count += 1
+            answer = str((time.perf_counter() - begin) / count)
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+// One whole training step: forward, backward, gradient norm, clipping, AdamW, weights published.
+// The share of the peak counts the model's FLOPs only (design: 6 x matrices + 6 x layers x T x d a
+// token).
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/philox.h"
+#include "bench/session.h"
+#include "model/family.h"
+#include "optim/schedule.h"
+#include "train/replica.h"
+
+namespace boreal::bench {
+
+namespace {
+
+tokens::Batch random_batch(std::int64_t rows, std::int64_t sequence, std::int64_t vocab) {
+  const Rng rng(1, "bench", "tokens");
+  const auto draw = [&](std::int64_t n) {
+    return static_cast<std::int32_t>(rng.bits(static_cast<std::uint64_t>(n)) %
+                                     static_cast<std::uint64_t>(vocab));
+  };
+  tokens::Batch batch;
+  batch.rows = rows;
+  batch.sequence = sequence;
+  for (std::int64_t i = 0; i < rows * sequence; ++i) {
+    batch.input.push_back(draw(2 * i));
+    batch.target.push_back(draw(2 * i + 1));
+    batch.weight.push_back(1);
+    batch.position.push_back(static_cast<std::int32_t>(i % sequence));
+    batch.doc_begin.push_back(0);
+  }
+  return batch;
+}
+
+void measure(Session& session, const char* name, const model::DecoderConfig& config,
+             std::int64_t rows, std::int64_t sequence) {
+  const std::string type(name_of(config.dtype));
+  Case c{.name = fmt::format("step.{}.{}", name, type),
+         .unit = "tokens/s",
+         .units = static_cast<double>(rows * sequence),
+         .peak_name = type,
+         .peer = fmt::format("step {} {} {} {} {} {} {} {} {}", config.family, type, rows, sequence,
+                             config.layers, config.hidden, config.heads, config.ffn, config.vocab),
+         .run = {}};
+  if (!session.wants(c.name)) return;
+  train::Replica replica(config,
+                         {.rows = rows, .sequence = sequence, .threads = session.ctx().threads},
+                         session.pool());
+  replica.state().initialise(1);
+  replica.publish();
+  const tokens::Batch batch = random_batch(rows, sequence, config.vocab);
+  const double scale = 1 / static_cast<double>(rows * sequence);
+  const spec::OptimSpec optim;
+  std::int64_t step = 0;
+  c.peak_per_s =
+      session.peak_gflops(config.dtype) * 1e9 / replica.model().flops_per_token(sequence);
+  c.run = [&] {
+    const double loss = replica.accumulate(batch, scale);
+    CHECK(std::isfinite(loss), "the loss of step {} is {}", step, loss);
+    const double factor = optim::clip_factor(replica.gradient_norm(), optim.clip);
+    replica.update(optim, 1e-4, factor, ++step);
+  };
+  session.measure(c);
+}
+
+}  // namespace
+
+void run_cases(Session& session) {
+  spec::ModelSpec quickstart;
+  quickstart.hidden = 256;
+  quickstart.layers = 4;
+  quickstart.heads = 4;
+  quickstart.ffn = 704;
+  quickstart.vocab = 2048;
+  spec::ModelSpec gpt2;
+  gpt2.family = "gpt2";
+  gpt2.hidden = 768;
+  gpt2.layers = 12;
+  gpt2.heads = 12;
+  gpt2.vocab = 50257;
+  gpt2.context = 1024;
+  measure(session, "quickstart", model::config_of(quickstart, 0).value(), 4, 128);
+  measure(session, "gpt2_124m", model::config_of(gpt2, 0).value(), 4, 1024);
+}
+
+}  // namespace boreal::bench

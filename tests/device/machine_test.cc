@@ -1,0 +1,92 @@
+#include "device/machine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace boreal::device {
+namespace {
+
+// The files of some machine; nothing else can be done with it.
+using Files = std::map<std::string, std::string>;
+
+class MachineFiles final : public Env {
+ public:
+  explicit MachineFiles(Files files) : files_(std::move(files)) {}
+
+  Result<std::string> read_file(const std::string& path) override {
+    const auto found = files_.find(path);
+    if (found == files_.end()) return failed("{}: no such file", path);
+    return found->second;
+  }
+  bool exists(const std::string& path) override { return files_.contains(path); }
+  bool is_dir(const std::string&) override { return false; }
+  Result<std::unique_ptr<MappedFile>> map_file(const std::string&) override { return no(); }
+  Result<std::unique_ptr<FileWriter>> create(const std::string&) override { return no(); }
+  Result<std::unique_ptr<FileWriter>> append_to(const std::string&) override { return no(); }
+  Status truncate(const std::string&, std::uint64_t) override { return no(); }
+  Status rename(const std::string&, const std::string&) override { return no(); }
+  Status remove_all(const std::string&) override { return no(); }
+  Status make_dirs(const std::string&) override { return no(); }
+  Status sync_dir(const std::string&) override { return no(); }
+  Result<std::uint64_t> file_size(const std::string&) override { return no(); }
+  Result<std::vector<std::string>> list_dir(const std::string&) override { return no(); }
+  Result<std::uint64_t> free_bytes(const std::string&) override { return no(); }
+  Result<std::unique_ptr<FileLock>> lock(const std::string&) override { return no(); }
+
+ private:
+  static Error no() { return failed("read only"); }
+  Files files_;
+};
+
+TEST(Machine, HasTheCoresOfItsCgroupRoundedUp) {
+  MachineFiles quarter(Files{{"/sys/fs/cgroup/cpu.max", "25000 100000\n"}});
+  EXPECT_EQ(read_machine(quarter).cores, 1);
+  MachineFiles old(Files{{"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "100000\n"},
+                         {"/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"}});
+  EXPECT_EQ(read_machine(old).cores, 1);
+}
+
+TEST(Machine, WithoutALimitHasTheProcessorsItMayRunOn) {
+  MachineFiles unlimited(Files{{"/sys/fs/cgroup/cpu.max", "max 100000\n"}});
+  MachineFiles bare(Files{});
+  EXPECT_GE(read_machine(bare).cores, 1);
+  EXPECT_EQ(read_machine(unlimited).cores, read_machine(bare).cores);
+}
+
+TEST(Machine, HasTheMemoryOfItsCgroup) {
+  MachineFiles limited(Files{{"/sys/fs/cgroup/memory.max", "1048576\n"}});
+  EXPECT_EQ(read_machine(limited).memory_bytes, 1 << 20);
+  MachineFiles unlimited(Files{{"/sys/fs/cgroup/memory.max", "max\n"}});
+  EXPECT_GT(read_machine(unlimited).memory_bytes, 1 << 20);
+}
+
+TEST(Machine, ReadsTheModelOfItsProcessor) {
+  MachineFiles machine(
+      Files{{"/proc/cpuinfo", "processor\t: 0\nmodel name\t: Some CPU 9\nflags\t: a\n"}});
+  EXPECT_EQ(read_machine(machine).cpu_model, "Some CPU 9");
+  MachineFiles bare(Files{});
+  EXPECT_EQ(read_machine(bare).cpu_model, "unknown");
+}
+
+TEST(Machine, ListsItsInstructionSetsInRisingOrderUpToTheBest) {
+  const std::vector<Isa> isas = available_isas();
+  ASSERT_FALSE(isas.empty());
+  EXPECT_EQ(isas.front(), Isa::v2);
+  EXPECT_EQ(isas.back(), best_isa());
+  EXPECT_TRUE(std::is_sorted(isas.begin(), isas.end()));
+  std::set<std::string_view> names;
+  for (const Isa isa : isas) EXPECT_TRUE(names.insert(name_of(isa)).second);
+}
+
+TEST(Machine, KnowsHowMuchMemoryThisProcessTook) {
+  const std::int64_t before = peak_rss_bytes();
+  EXPECT_GT(before, 1 << 20);
+  std::vector<char> large(64 << 20, 1);
+  EXPECT_GE(peak_rss_bytes(), before + (std::int64_t{48} << 20) * large.back());
+}
+
+}  // namespace
+}  // namespace boreal::device
