@@ -17,7 +17,8 @@ constexpr const char* kUsage =
   --json           one JSON object a line: name, value, min, max, unit, runs, ratio, against
   --runs=N         runs of each case, of which the median counts (5)
   --threads=N      threads of the pool (as many as the cores of the cgroup)
-  --oracle=PYTHON  a Python with torch: the same shapes in PyTorch, in turns with ours (or set BOREAL_BENCH_ORACLE)
+  --oracle=PYTHON  a Python with torch: the same shapes in PyTorch, in turns with ours
+                   (or set BOREAL_BENCH_ORACLE)
 )";
 
 bool read_count(std::string_view text, std::int64_t& count) {

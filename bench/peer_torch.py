@@ -1,6 +1,6 @@
 """PyTorch as the peer of a benchmark: eager, bf16 by autocast with fp32 weights, fused AdamW.
 
-    peer_torch.py THREADS    reads questions from stdin, one a line (see peer.h), answers each with one line
+    peer_torch.py THREADS    answers questions on stdin, one a line (peer.h), with one line each
 
 Cases carry the same names and sizes as those of the C++ side.
 """
@@ -30,10 +30,11 @@ def gemm(kind, dtype, tokens, n_in, n_out, count=1):
 
 
 def attention(kind, dtype, rows, sequence, heads, kv_heads, dim):
-    rows, sequence, heads, kv_heads, dim = (int(v) for v in (rows, sequence, heads, kv_heads, dim))
+    rows, sequence, heads, kv_heads, dim = map(int, (rows, sequence, heads, kv_heads, dim))
 
     def draw(n):
-        return torch.randn(rows, n, sequence, dim).to(DTYPES[dtype]).requires_grad_(kind == "backward")
+        x = torch.randn(rows, n, sequence, dim).to(DTYPES[dtype])
+        return x.requires_grad_(kind == "backward")
 
     q, k, v = draw(heads), draw(kv_heads), draw(kv_heads)
 
@@ -60,7 +61,8 @@ class Block(nn.Module):
 
     def forward(self, x, rotary):
         b, t, d = x.shape
-        q, k, v = (h.view(b, t, self.heads, -1).transpose(1, 2) for h in self.qkv(self.norm1(x)).chunk(3, -1))
+        qkv = self.qkv(self.norm1(x)).chunk(3, -1)
+        q, k, v = (h.view(b, t, self.heads, -1).transpose(1, 2) for h in qkv)
         if self.llama:
             cos, sin = rotary
 
@@ -107,7 +109,8 @@ class Decoder(nn.Module):
 def step(family, dtype, *sizes):
     rows, sequence, layers, d, heads, ffn, vocab = (int(v) for v in sizes)
     model = Decoder(family, layers, d, heads, ffn, vocab, sequence)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     ids = torch.randint(vocab, (rows, sequence))
     target = torch.randint(vocab, (rows, sequence))
 
