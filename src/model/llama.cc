@@ -59,8 +59,8 @@ Result<DecoderConfig> from_hf(const nlohmann::json& j, const std::string& name) 
   // Sizes that are not positive are refused by the caller, for all families alike.
   const std::int64_t own_dim = c.heads > 0 ? c.hidden / c.heads : 0;
   if (const std::int64_t dim = j.value("head_dim", own_dim); own_dim > 0 && dim != own_dim)
-    return refused("{}: head_dim is {}, but hidden_size / num_attention_heads is {}", name, dim,
-                   own_dim);
+    return refused("{}: head_dim is {}, but hidden_size {} / num_attention_heads {} is {}", name,
+                   dim, c.hidden, c.heads, own_dim);
   return c;
 }
 
