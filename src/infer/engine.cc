@@ -1,7 +1,6 @@
 #include "infer/engine.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/philox.h"
 #include "kernels/ops.h"
@@ -79,7 +78,8 @@ float* Engine::run(std::span<const std::int32_t> wanted, bool cached) {
   cut(rows.cache_row);
   const auto n = static_cast<std::int64_t>(wanted.size());
   void* const row_memory = feed_memory_.data() + limits_.rows * 12;
-  std::memcpy(row_memory, wanted.data(), wanted.size_bytes());
+  // May be none: a pass that only feeds prompts.
+  std::ranges::copy(wanted, static_cast<std::int32_t*>(row_memory));
   const Tensor logits(logits_memory_.data(), DType::f32, Shape{n, model_.config().vocab});
   model_.generate(ctx_, arena_, weights_, rows, cached ? &state_ : nullptr, ids(row_memory, n),
                   logits);
