@@ -51,10 +51,10 @@ std::vector<std::size_t> slow_schedule(const std::vector<std::int64_t>& quotas) 
 }
 
 TEST(Blend, KeepsEverySourceWithinOneSampleInEveryPrefixForAllSmallWholeWeights) {
-  for (int a = 1; a <= 7; ++a)
-    for (int b = 1; b <= 7; ++b)
-      for (int c = 1; c <= 7; ++c)
-        for (int d = 0; d <= 7; ++d) {
+  for (int a = 1; a <= 5; ++a)
+    for (int b = 1; b <= 5; ++b)
+      for (int c = 1; c <= 5; ++c)
+        for (int d = 0; d <= 5; ++d) {
           std::vector<double> weights = {1.0 * a, 1.0 * b, 1.0 * c};
           if (d > 0) weights.push_back(d);
           const Blend blend = *Blend::create(weights);
@@ -68,13 +68,10 @@ TEST(Blend, KeepsEverySourceWithinOneSampleInEveryPrefixForRandomWeights) {
   const Rng rng(7, "weights");
   std::uint64_t draws = 0;
   for (std::size_t sources = 1; sources <= 12; ++sources) {
-    for (int trial = 0; trial < 2; ++trial) {
-      std::vector<double> weights(sources);
-      for (double& weight : weights) weight = std::exp(6 * rng.uniform(draws++));
-      const Blend blend = *Blend::create(weights);
-      EXPECT_LT(largest_distance(blend, weights, 10000), 1.0)
-          << sources << " sources, trial " << trial;
-    }
+    std::vector<double> weights(sources);
+    for (double& weight : weights) weight = std::exp(6 * rng.uniform(draws++));
+    const Blend blend = *Blend::create(weights);
+    EXPECT_LT(largest_distance(blend, weights, 5000), 1.0) << sources << " sources";
   }
 }
 
