@@ -17,20 +17,18 @@ Status run_machine(const Arguments& args) {
   const double bandwidth = kernels::measure_read_bandwidth(ctx, std::int64_t{512} << 20, 2);
   std::printf(
       "processor         %s\ncores             %ld\nmemory            %.1f GB\ninstruction set   "
-      "%s%s\n"
+      "%s\n"
       "peak fp32         %.0f GFLOP/s\npeak bf16         %.0f GFLOP/s\nmemory read       %.1f "
       "GB/s\n",
       machine.cpu_model.c_str(), static_cast<long>(machine.cores),
       static_cast<double>(machine.memory_bytes) * 1e-9,
-      std::string(device::name_of(machine.isa)).c_str(),
-      device::has_amx_bf16() ? " (AMX is there; the kernels do not use it yet)" : "",
-      peak.f32_flops * 1e-9, peak.bf16_flops * 1e-9, bandwidth * 1e-9);
+      std::string(device::name_of(machine.isa)).c_str(), peak.f32_flops * 1e-9,
+      peak.bf16_flops * 1e-9, bandwidth * 1e-9);
   if (args.json)
     std::printf("%s\n", nlohmann::ordered_json{{"cpu", machine.cpu_model},
                                                {"cores", machine.cores},
                                                {"memory_bytes", machine.memory_bytes},
                                                {"isa", device::name_of(machine.isa)},
-                                               {"amx_bf16", device::has_amx_bf16()},
                                                {"fp32_flops", peak.f32_flops},
                                                {"bf16_flops", peak.bf16_flops},
                                                {"read_bytes_per_s", bandwidth}}

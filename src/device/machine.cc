@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -60,6 +61,29 @@ std::string cpu_model(Env& env) {
   return info->substr(begin, info->find('\n', at) - begin);
 }
 
+// Whether the processor has tiles and bf16 products on them, the system saves them (XGETBV), and
+// grants them to this process and its threads (Linux from 5.16 on wants to be asked).
+bool may_use_tiles() {
+#if defined(BOREAL_EMULATE_AMX)
+  return true;
+#else
+  unsigned int a = 0;
+  unsigned int b = 0;
+  unsigned int c = 0;
+  unsigned int d = 0;
+  constexpr unsigned int kBf16 = 1U << 22;
+  constexpr unsigned int kTiles = 1U << 24;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kBf16) == 0 || (d & kTiles) == 0)
+    return false;
+  constexpr unsigned int kTileState = 3U << 17;
+  asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  if ((a & kTileState) != kTileState) return false;
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#endif
+}
+
 }  // namespace
 
 std::string_view name_of(Isa isa) {
@@ -68,6 +92,7 @@ std::string_view name_of(Isa isa) {
     case Isa::avx2: return "avx2";
     case Isa::avx512: return "avx512";
     case Isa::avx512_bf16: return "avx512_bf16";
+    case Isa::amx_bf16: return "amx_bf16";
   }
   return "?";
 }
@@ -79,23 +104,16 @@ Isa best_isa() {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
     return Isa::avx2;
-  return __builtin_cpu_supports("avx512bf16") ? Isa::avx512_bf16 : Isa::avx512;
+  if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512;
+  static const bool tiles = may_use_tiles();
+  return tiles ? Isa::amx_bf16 : Isa::avx512_bf16;
 }
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
-  for (const Isa isa : {Isa::v2, Isa::avx2, Isa::avx512, Isa::avx512_bf16})
+  for (const Isa isa : {Isa::v2, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx_bf16})
     if (isa <= best_isa()) isas.push_back(isa);
   return isas;
-}
-
-bool has_amx_bf16() {
-  unsigned int a = 0;
-  unsigned int b = 0;
-  unsigned int c = 0;
-  unsigned int d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  return (d & (1U << 22)) != 0 && (d & (1U << 24)) != 0;
 }
 
 Machine read_machine(Env& env) {

@@ -17,15 +17,15 @@ enum class Isa : std::uint8_t {
   avx2,         // AVX2, FMA, F16C
   avx512,       // AVX-512 F, BW, DQ, VL
   avx512_bf16,  // and VDPBF16PS
+  amx_bf16,     // and AMX tiles with TDPBF16PS
 };
 
 std::string_view name_of(Isa isa);
-// The highest set that both the processor and the operating system offer.
+// The highest set that both the processor and the operating system offer. The first call asks the
+// system for the use of AMX tiles.
 Isa best_isa();
 // All sets up to best_isa(), for tests that check each path.
 std::vector<Isa> available_isas();
-// Whether the processor has AMX tiles for bf16 (reported; the kernels use avx512_bf16 there).
-bool has_amx_bf16();
 
 struct Machine {
   std::string cpu_model;

@@ -65,7 +65,8 @@ void gemm(const device::Context& ctx, const Tensor& a, const Packed& b, Tensor c
   const auto c_bytes = static_cast<std::int64_t>(bytes_of(c.dtype));
   const auto a_bytes = static_cast<std::int64_t>(bytes_of(a.dtype));
   if (a.rows() >= 12 * ctx.threads) {
-    ctx.pool->split(all.m, 6, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t whole = ctx.isa == device::Isa::amx_bf16 ? 32 : 6;  // rows of a micro-kernel
+    ctx.pool->split(all.m, whole, [&](std::int64_t begin, std::int64_t end) {
       cpu::GemmArgs part = all;
       part.m = end - begin;
       part.a = static_cast<const std::byte*>(all.a) + begin * all.lda * a_bytes;

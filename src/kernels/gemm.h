@@ -1,6 +1,7 @@
 // Matrix product with a packed right-hand side. C[m, n] (+)= A[m, k] . B[k, n], fp32 sums whatever
 // the storage type. The sum over k is one chain in rising order: a row's bits depend neither on the
-// other rows, nor on the other columns, nor on the number of threads. Slow twin: tests/reference/.
+// other rows, nor on the other columns, nor on the number of threads. A sum cut after a multiple of
+// 32 of k and accumulated has the bits of the whole. Slow twin: tests/reference/.
 // On the meta device these calls only check shapes. Thread rule: the thread that owns ctx.pool.
 #pragma once
 

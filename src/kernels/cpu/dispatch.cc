@@ -10,6 +10,7 @@ const CpuTable& table(const device::Context& ctx) {
     case device::Isa::avx2: return kTableAvx2;
     case device::Isa::avx512: return kTableAvx512;
     case device::Isa::avx512_bf16: return kTableAvx512Bf16;
+    case device::Isa::amx_bf16: return kTableAmxBf16;
   }
   return kTableV2;
 }

@@ -3,6 +3,9 @@
 
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/vec.inl.h"
+#if defined(BOREAL_TILES)
+#include "kernels/cpu/tiles.inl.h"
+#endif
 
 namespace boreal::kernels::cpu::BOREAL_ISA {
 namespace {
@@ -88,7 +91,25 @@ double peak_f32(std::int64_t iterations) {
 }
 
 double peak_bf16(std::int64_t iterations) {
-#if defined(__AVX512BF16__)
+#if defined(BOREAL_TILES) && !defined(BOREAL_EMULATE_AMX)
+  tile_configure(tile_shapes(2 * kTileRows));
+  tile_zero<4>();
+  tile_zero<5>();
+  tile_zero<6>();
+  tile_zero<7>();
+  tile_zero<0>();
+  tile_zero<1>();
+  tile_zero<2>();
+  tile_zero<3>();
+  for (std::int64_t n = 0; n < iterations; ++n) {
+    tile_multiply<0, 4, 6>();
+    tile_multiply<1, 4, 7>();
+    tile_multiply<2, 5, 6>();
+    tile_multiply<3, 5, 7>();
+  }
+  tile_release();
+  return static_cast<double>(iterations) * 4 * kTileRows * kTileRows * kTileK * 2;
+#elif defined(__AVX512BF16__)
   Vf sum[kChains];
   for (int i = 0; i < kChains; ++i) sum[i] = Vf{};
   __m512i a = _mm512_set1_epi32(0x3f803f80);

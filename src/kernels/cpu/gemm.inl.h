@@ -1,10 +1,13 @@
 // Matrix product on packed panels (table.h). One micro-kernel shape a set: R rows x kColumns
 // columns held in registers, the sum over k one chain in rising order. With AVX512_BF16 a pair of k
-// is one VDPBF16PS; other sets widen bf16 to fp32.
+// is one VDPBF16PS, with AMX 32 of k are one instruction on tiles; other sets widen bf16 to fp32.
 #pragma once
 
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/vec.inl.h"
+#if defined(BOREAL_TILES)
+#include "kernels/cpu/tiles.inl.h"
+#endif
 
 namespace boreal::kernels::cpu::BOREAL_ISA {
 namespace {
@@ -144,8 +147,31 @@ void row_block(const GemmArgs& g, std::int64_t row, std::int64_t end, std::int64
   }
 }
 
+#if defined(BOREAL_TILES)
+template <class Out>
+void finish_panel_row(const GemmArgs& g, std::int64_t row, std::int64_t column, const float* sums) {
+  for (std::int64_t j = 0; j < kPanel && column + j < g.n; j += kColumns) {
+    Tile<1> tile;
+    for (int v = 0; v < kVectors; ++v) tile.at[0][v] = load(sums + j + v * kWidth);
+    finish<Out, 1>(tile, g, row, column + j);
+  }
+}
+
+void gemm_on_tiles(const GemmArgs& g) {
+  tile_gemm(g, [&g](std::int64_t row, std::int64_t column, const float* sums) {
+    if (g.c_is_f32)
+      finish_panel_row<float>(g, row, column, sums);
+    else
+      finish_panel_row<std::uint16_t>(g, row, column, sums);
+  });
+}
+#endif
+
 template <class T>
 void gemm(const GemmArgs& g) {
+#if defined(BOREAL_TILES)
+  if constexpr (sizeof(T) == 2) return gemm_on_tiles(g);
+#endif
   // Rows of A in a block stay in the second-level cache while the panels of B stream past.
   constexpr std::int64_t kBlockBytes = 384 << 10;
   std::int64_t block =

@@ -17,7 +17,8 @@ constexpr std::int64_t kPanel = 64;
 
 // C[m, n] (+)= A[m, k] . B[k, n] (+ bias) (+ residual).
 // B is packed in panels of 64 columns, zero padded; fp32: panel[k][64], bf16: panel[k / 2][64][2],
-// k even. The sum over k is one chain in rising order, whatever m, n and the number of threads.
+// k even. The sum over k is one chain in rising order (AMX: of blocks of 32), whatever m, n and the
+// number of threads.
 struct GemmArgs {
   const void* a = nullptr;
   std::int64_t lda = 0;
@@ -170,5 +171,6 @@ extern const CpuTable kTableV2;
 extern const CpuTable kTableAvx2;
 extern const CpuTable kTableAvx512;
 extern const CpuTable kTableAvx512Bf16;
+extern const CpuTable kTableAmxBf16;
 
 }  // namespace boreal::kernels::cpu
