@@ -278,6 +278,8 @@ std::string draw(const LineChart& chart, bool alone) {
                 .bottom = height - 46};
     for (const double tick : frame.y.ticks)
       frame.left = std::max(frame.left, text_width_px(tick_text(frame.y, tick)) + 14);
+    for (const EndLabel& label : end_labels(chart, frame))
+      frame.right = std::min(frame.right, kChartWidth_px - text_width_px(label.text) - 12);
     body += legend.svg + axes(chart, frame) + lines(chart, frame) + tips(chart, frame);
   }
   return alone ? svg_document(kChartWidth_px, height, chart.title, body, chart_css())
