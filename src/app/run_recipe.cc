@@ -43,8 +43,8 @@ nlohmann::ordered_json figures(const Run& run, const Story& story, double wall_s
 }
 
 // Training is finished when the ledger says so and its last checkpoint is there.
-bool train_done(const Run& run) {
-  return run.ledger->is_done("train", run.hash) &&
+bool train_done(const Run& run, const train::TrainInput& input) {
+  return run.ledger->is_done("train", input_hash(run, input)) &&
          run.env.exists(
              join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec))));
 }
@@ -64,13 +64,16 @@ void print_summary(const Story& story, const std::string& report) {
 
 Status run_recipe(const Arguments& args) {
   ASSIGN_OR_RETURN(Run run, open_run(args));
+  RETURN_IF_ERROR(check_training(run));
   const double start_s = run.clock.now_s();
   Story story;
   ASSIGN_OR_RETURN(story.prep, prep_stage(run));
   note(run, fmt::format("prep: {} tables, {} records, {} documents, {} tokens{}", story.prep.tables,
                         story.prep.records, story.prep.documents, story.prep.tokens,
                         story.prep.skipped ? " (was finished)" : ""));
-  if (train_done(run)) {
+  RETURN_IF_ERROR(check_evaluation(run, story.prep));
+  ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, story.prep));
+  if (train_done(run, input)) {
     note(run, "train: was finished");
   } else {
     RETURN_IF_ERROR(train_stage(run, story.prep, "auto"));
@@ -80,7 +83,7 @@ Status run_recipe(const Arguments& args) {
                                                              : ErrorKind::interrupted};
   }
   ASSIGN_OR_RETURN(story.eval, eval_stage(run, story.prep, "", {}));
-  RETURN_IF_ERROR(run.ledger->begin("samples", run.hash));
+  RETURN_IF_ERROR(run.ledger->begin("samples", input_hash(run, input)));
   ASSIGN_OR_RETURN(story.samples, sample_stage(run, ""));
   RETURN_IF_ERROR(run.ledger->finish("samples"));
   story.peak_rss_bytes = device::peak_rss_bytes();

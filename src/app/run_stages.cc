@@ -6,7 +6,6 @@
 #include "app/stages.h"
 #include "device/machine.h"
 #include "model/decoder.h"
-#include "plan/memory_plan.h"
 
 namespace boreal::app {
 
@@ -24,12 +23,7 @@ nlohmann::ordered_json number(double value) {
 Status print_plan(const Arguments& args, const Run& run, const model::DecoderConfig& config) {
   const model::Decoder model(config);
   const spec::TrainSpec& t = run.spec.train;
-  const std::int64_t rows =
-      t.micro_batch_sequences > 0 ? t.micro_batch_sequences : t.batch_sequences;
-  const plan::MemoryPlan plan = plan::plan_training(model, {.rows = rows,
-                                                            .sequence = run.spec.data.sequence,
-                                                            .recompute = t.recompute == "full",
-                                                            .threads = run.pool->threads()});
+  const plan::MemoryPlan plan = memory_plan(run, model);
   monitor::Table table{
       .title = "Memory of training",
       .columns = {{"class", "class"}, {"bytes", "bytes", monitor::NumberStyle::bytes}},
@@ -86,6 +80,7 @@ Status run_prep(const Arguments& args) {
 
 Status run_train(const Arguments& args) {
   ASSIGN_OR_RETURN(Run run, open_run(args));
+  RETURN_IF_ERROR(check_training(run));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   if (args.dry_run) {
     ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
@@ -129,6 +124,7 @@ Status run_eval(const Arguments& args) {
 
 Status run_plan(const Arguments& args) {
   ASSIGN_OR_RETURN(Run run, open_run(args, false));
+  RETURN_IF_ERROR(check_training(run));
   if (run.spec.model.vocab == 0) run.spec.model.vocab = run.spec.tokenizer.vocab;
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, {}));
   return print_plan(args, run, config);

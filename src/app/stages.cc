@@ -63,6 +63,34 @@ Status add_tokenizer(const Run& run, const prep::PrepSummary& prep, train::Train
   return Done{};
 }
 
+// The checkpoints of a folder stand for its data: prep must not replace what they were trained on.
+Status check_unchanged(const Run& run) {
+  const std::string root = join_path(run.out, "checkpoints");
+  ASSIGN_OR_RETURN(const auto checkpoints, ckpt::list(run.env, root));
+  if (checkpoints.empty()) return Done{};
+  ASSIGN_OR_RETURN(const auto changes, prep::changed_inputs(run.env, run.spec, run.out));
+  if (changes.empty()) return Done{};
+  return refused(
+      "{}: {} was trained on other input files: {}{}; give another --out, or remove {} to begin "
+      "again",
+      run.out, checkpoints.front().dir, changes.front(),
+      changes.size() > 1 ? fmt::format(" (and {} more)", changes.size() - 1) : "", root);
+}
+
+// Hash of what is read of a shard: its own record of its files' hashes, or its index.
+Status describe(Env& env, const tokens::StreamSource& source, std::string& described) {
+  described += source.name + "\n";
+  if (source.prefix.empty()) {
+    described += fmt::format("synthetic {}\n", source.synthetic_vocab);
+    return Done{};
+  }
+  const std::string record = source.prefix + ".meta.json";
+  ASSIGN_OR_RETURN(const auto mapped,
+                   env.map_file(env.exists(record) ? record : source.prefix + ".idx"));
+  described += xxh3_128_hex(mapped->bytes()) + "\n";
+  return Done{};
+}
+
 }  // namespace
 
 void note(const Run& run, const std::string& line) {
@@ -100,11 +128,53 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
     for (const std::string& change : run.ledger->changed_facts())
       std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
   }
-  run.pool = std::make_unique<device::Pool>(spec.threads > 0 ? spec.threads : machine.cores, true);
+  ASSIGN_OR_RETURN(run.pool,
+                   device::Pool::start(spec.threads > 0 ? spec.threads : machine.cores, true));
   return run;
 }
 
+Status check_training(const Run& run) {
+  if (train::steps_of(run.spec) <= 0)
+    return wrong_usage("train: give train.steps or train.tokens; both are 0");
+  if (run.spec.data.sequence > run.spec.model.context)
+    return wrong_usage("data.sequence {} is longer than model.context {}", run.spec.data.sequence,
+                       run.spec.model.context);
+  return Done{};
+}
+
+Status check_evaluation(const Run& run, const prep::PrepSummary& prep) {
+  const std::vector<std::string>& prompts = run.spec.eval.prompts;
+  for (const std::string& task : run.spec.eval.tasks) {
+    if (task == "perplexity" || prep.eval_items.contains(task)) continue;
+    if (!task.ends_with(".jsonl")) {
+      std::string made = "perplexity";
+      for (const auto& [name, count] : prep.eval_items) made += ", " + name;
+      return refused("eval.tasks: prep made no items of {} from these sources; there are {}", task,
+                     made);
+    }
+    if (!run.env.exists(task)) return refused("eval.tasks: {}: there is no such file", task);
+  }
+  if (prompts.empty()) return Done{};
+  train::TrainInput input;
+  RETURN_IF_ERROR(add_tokenizer(run, prep, input));
+  if (input.tokenizer_json.empty())
+    return wrong_usage(
+        "eval.prompts: \"{}\": the sources come without a tokenizer, so the model "
+        "cannot be asked in words",
+        prompts.front());
+  ASSIGN_OR_RETURN(const auto tokenizer,
+                   text::Tokenizer::parse(input.tokenizer_json, "the run's tokenizer.json"));
+  for (const std::string& prompt : prompts) {
+    const auto count = static_cast<std::int64_t>(tokenizer.encode(prompt).size());
+    if (count < 1 || count >= run.spec.model.context)
+      return wrong_usage("eval.prompts: \"{}\" has {} tokens; the model takes 1 to {}", prompt,
+                         count, run.spec.model.context - 1);
+  }
+  return Done{};
+}
+
 Result<prep::PrepSummary> prep_stage(Run& run) {
+  RETURN_IF_ERROR(check_unchanged(run));
   RETURN_IF_ERROR(run.ledger->begin("prep", run.hash));
   monitor::Progress progress(run.clock, monitor::stderr_progress("prep", run.quiet));
   ASSIGN_OR_RETURN(
@@ -144,18 +214,54 @@ Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
       input.validation.push_back(
           {.name = source.name, .prefix = join_path(run.out, source.valid_prefix), .weight = 1});
   }
+  std::string described;
+  for (const auto* sources : {&input.train, &input.validation})
+    for (const tokens::StreamSource& source : *sources)
+      RETURN_IF_ERROR(describe(run.env, source, described));
+  input.data_fingerprint = xxh3_128_hex(described);
   return input;
+}
+
+std::string input_hash(const Run& run, const train::TrainInput& input) {
+  return run.hash + " " + input.data_fingerprint;
+}
+
+plan::MemoryPlan memory_plan(const Run& run, const model::Decoder& model) {
+  const spec::TrainSpec& t = run.spec.train;
+  return plan::plan_training(
+      model, {.rows = t.micro_batch_sequences > 0 ? t.micro_batch_sequences : t.batch_sequences,
+              .sequence = run.spec.data.sequence,
+              .recompute = t.recompute == "full",
+              .threads = run.pool->threads()});
 }
 
 Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input) {
   return model::config_of(run.spec.model, input.vocab);
 }
 
+namespace {
+
+// Better before the first step than killed in the middle.
+Status check_memory(const Run& run, const model::DecoderConfig& config) {
+  const model::Decoder model(config);
+  const std::int64_t need = memory_plan(run, model).total_bytes();
+  const std::int64_t have = device::read_machine(run.env).memory_bytes;
+  if (need <= have) return Done{};
+  return refused(
+      "training needs {:.1f} GB of memory, this machine gives {:.1f} GB; `boreal plan` says what "
+      "for. Smaller: train.micro_batch_sequences (is {} of {}), train.recompute: full, the model",
+      static_cast<double>(need) * 1e-9, static_cast<double>(have) * 1e-9,
+      run.spec.train.micro_batch_sequences, run.spec.train.batch_sequences);
+}
+
+}  // namespace
+
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
                                         const std::string& resume) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
-  RETURN_IF_ERROR(run.ledger->begin("train", run.hash));
+  RETURN_IF_ERROR(check_memory(run, config));
+  RETURN_IF_ERROR(run.ledger->begin("train", input_hash(run, input)));
   const kernels::MachinePeak peak = kernels::measure_flops(device::cpu_context(*run.pool), 0.2);
   const StopSignals signals;
   const train::TrainOptions options{
@@ -175,7 +281,8 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
 
 Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const std::string& model,
                                const std::vector<std::string>& tasks) {
-  RETURN_IF_ERROR(run.ledger->begin("eval", run.hash));
+  ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
+  RETURN_IF_ERROR(run.ledger->begin("eval", input_hash(run, input)));
   std::string folder = model;
   if (folder.empty()) {
     ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
@@ -210,7 +317,6 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
                                                         }));
     progress.finish();
   }
-  ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   std::vector<tokens::Batch> batches;
   for (const tokens::StreamSource& source : input.validation) {
     ASSIGN_OR_RETURN(auto more,

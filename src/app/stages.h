@@ -14,6 +14,7 @@
 #include "eval/harness.h"
 #include "monitor/ledger.h"
 #include "monitor/table.h"
+#include "plan/memory_plan.h"
 #include "prep/prep.h"
 #include "spec/reader.h"
 #include "train/trainer.h"
@@ -40,10 +41,19 @@ Result<Run> open_run(const Arguments& args, bool ledger = true);
 // Prints to stderr, unless quiet.
 void note(const Run& run, const std::string& line);
 
+// What is wrong with the spec for training, before anything is made: no length, a sequence longer
+// than the context.
+Status check_training(const Run& run);
+// Refused where OUT holds checkpoints that were trained on other input files than those there now.
 Result<prep::PrepSummary> prep_stage(Run& run);
+// The prompts of the spec as the model will read them, and the files of its tasks.
+Status check_evaluation(const Run& run, const prep::PrepSummary& prep);
 // What training needs from a finished prep; synthetic sources and finished shards need none.
 Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep);
 Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input);
+plan::MemoryPlan memory_plan(const Run& run, const model::Decoder& model);
+// What the results of a stage after prep depend on.
+std::string input_hash(const Run& run, const train::TrainInput& input);
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
                                         const std::string& resume);
 

@@ -117,6 +117,7 @@ std::vector<std::string> differences(const Origin& saved, const Origin& now) {
   };
   compare("spec hash", saved.spec_hash, now.spec_hash);
   compare("tokenizer", saved.tokenizer_fingerprint, now.tokenizer_fingerprint);
+  compare("data", saved.data_fingerprint, now.data_fingerprint);
   compare("instruction set", saved.isa, now.isa);
   std::map<std::string, std::pair<std::string, std::string>> versions;
   for (const auto& [library, version] : saved.versions) versions[library].first = version;

@@ -26,6 +26,7 @@ inline constexpr std::string_view kManifestName = "manifest.json";
 struct Origin {
   std::string spec_hash;
   std::string tokenizer_fingerprint;
+  std::string data_fingerprint;    // of the training and validation data
   std::int64_t data_position = 0;  // global batches drawn so far
   std::string isa;
   std::map<std::string, std::string> versions;  // library -> version

@@ -86,6 +86,7 @@ json file_json(const FileRecord& file) {
 json origin_json(const Origin& origin) {
   return {{"spec_hash", origin.spec_hash},
           {"tokenizer_fingerprint", origin.tokenizer_fingerprint},
+          {"data_fingerprint", origin.data_fingerprint},
           {"data_position", origin.data_position},
           {"isa", origin.isa},
           {"versions", origin.versions}};
@@ -227,6 +228,7 @@ Origin origin_of(const json& object, std::string& fault) {
   Origin origin;
   origin.spec_hash = fields.text("spec_hash");
   origin.tokenizer_fingerprint = fields.text("tokenizer_fingerprint");
+  origin.data_fingerprint = fields.optional_text("data_fingerprint");
   origin.data_position = fields.integer("data_position");
   origin.isa = fields.text("isa");
   const json& versions = fields.object("versions");

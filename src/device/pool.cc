@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -74,18 +75,38 @@ struct Pool::Workers {
     }
     wake.notify_all();
   }
+
+  void join() {
+    stop = true;
+    start_generation();
+    for (std::thread& thread : threads) thread.join();
+  }
 };
 
 Pool::Pool(std::int64_t threads, bool pin) : workers_(std::make_unique<Workers>()) {
   CHECK_GE(threads, 1);
-  for (std::int64_t i = 1; i < threads; ++i)
-    workers_->threads.emplace_back([workers = workers_.get(), i, pin] { workers->work(i, pin); });
+  try {
+    for (std::int64_t i = 1; i < threads; ++i)
+      workers_->threads.emplace_back([workers = workers_.get(), i, pin] { workers->work(i, pin); });
+  } catch (...) {
+    workers_->join();
+    throw;
+  }
+}
+
+Result<std::unique_ptr<Pool>> Pool::start(std::int64_t threads, bool pin) {
+  try {
+    return std::make_unique<Pool>(threads, pin);
+  } catch (const std::system_error& error) {
+    return failed(
+        "cannot start {} threads: {}; set threads lower, or raise the limit of processes (ulimit "
+        "-u)",
+        threads, error.code().message());
+  }
 }
 
 Pool::~Pool() {
-  workers_->stop = true;
-  workers_->start_generation();
-  for (std::thread& thread : workers_->threads) thread.join();
+  workers_->join();
 }
 
 std::int64_t Pool::threads() const {

@@ -8,6 +8,8 @@
 #include <functional>
 #include <memory>
 
+#include "base/result.h"
+
 namespace boreal::device {
 
 class Pool {
@@ -15,6 +17,8 @@ class Pool {
   // `threads` includes the calling thread. pin: thread i sits on the i-th processor this process
   // may use.
   explicit Pool(std::int64_t threads, bool pin = false);
+  // The same; an Error of kind failed where the system refuses a thread.
+  static Result<std::unique_ptr<Pool>> start(std::int64_t threads, bool pin = false);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

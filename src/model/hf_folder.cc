@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "base/staged_folder.h"
 #include "tensor/memory.h"
 #include "tensor/safetensors.h"
 
@@ -93,10 +94,8 @@ Status read_hf_weights(Env& env, const std::string& folder, const Decoder& model
 
 Status write_hf_folder(Env& env, const std::string& folder, const Decoder& model,
                        const ParameterMemory& memory, const HfExport& options) {
-  if (env.exists(folder)) return failed("{} exists already; name a folder that does not", folder);
-  const std::string temp = folder + ".tmp";
-  RETURN_IF_ERROR(env.remove_all(temp));
-  RETURN_IF_ERROR(env.make_dirs(temp));
+  ASSIGN_OR_RETURN(StagedFolder staged, StagedFolder::create(env, folder));
+  const std::string& temp = staged.path();
   const auto parameters = by_name(model);
   std::vector<tensor::Block> blocks;
   std::vector<tensor::NamedTensor> tensors;
@@ -128,8 +127,7 @@ Status write_hf_folder(Env& env, const std::string& folder, const Decoder& model
       env.write_file(join_path(temp, "config.json"), hf_config_json(config, options.end_of_text)));
   if (!options.tokenizer_json.empty())
     RETURN_IF_ERROR(env.write_file(join_path(temp, "tokenizer.json"), options.tokenizer_json));
-  RETURN_IF_ERROR(env.rename(temp, folder));
-  return env.sync_dir(parent_path(folder));
+  return staged.commit();
 }
 
 }  // namespace boreal::model

@@ -58,10 +58,13 @@ Result<std::string> find_input(Env& env, const std::string& root, const std::str
       places[0], places[1]);
 }
 
-Status add_file(Env& env, const std::string& path, std::string& described) {
+// The stamp holds names and contents: where the files lie does not matter.
+Status add_file(Env& env, const std::string& path, Inputs& inputs, std::string& described) {
   if (env.is_dir(path)) return refused("{}: is a folder, expected a file", path);
   ASSIGN_OR_RETURN(const auto mapped, env.map_file(path));
-  described += fmt::format("{} {}\n", path, xxh3_128_hex(mapped->bytes()));
+  const std::string hash = xxh3_128_hex(mapped->bytes());
+  described += fmt::format("{} {}\n", file_name(path), hash);
+  inputs.hashes[path] = hash;
   return Done{};
 }
 
@@ -109,25 +112,25 @@ Result<Inputs> resolve_inputs(Env& env, const spec::RunSpec& spec) {
     if (input.kind == SourceKind::table || input.kind == SourceKind::text ||
         input.kind == SourceKind::jsonl) {
       ASSIGN_OR_RETURN(input.path, find_input(env, spec.data.root, input.path, false));
-      RETURN_IF_ERROR(add_file(env, input.path, described));
+      RETURN_IF_ERROR(add_file(env, input.path, inputs, described));
       any_text = true;
     }
     if (input.kind == SourceKind::table) {
       any_table = true;
       const std::string description = corpus::table_spec_path(input.path);
-      if (env.exists(description)) RETURN_IF_ERROR(add_file(env, description, described));
+      if (env.exists(description)) RETURN_IF_ERROR(add_file(env, description, inputs, described));
     }
     inputs.sources.push_back(std::move(input));
   }
   if (any_table) {
     ASSIGN_OR_RETURN(inputs.families_path,
                      find_input(env, spec.data.root, spec.cards.families, true));
-    RETURN_IF_ERROR(add_file(env, inputs.families_path, described));
+    RETURN_IF_ERROR(add_file(env, inputs.families_path, inputs, described));
   }
   if (any_text && spec.data.tokenizer != "train") {
     ASSIGN_OR_RETURN(inputs.tokenizer_path,
                      find_input(env, spec.data.root, spec.data.tokenizer, false));
-    RETURN_IF_ERROR(add_file(env, inputs.tokenizer_path, described));
+    RETURN_IF_ERROR(add_file(env, inputs.tokenizer_path, inputs, described));
   }
   inputs.stamp = xxh3_128_hex(described);
   return inputs;

@@ -2,6 +2,7 @@
 // prep writes. Thread rule: values.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,10 @@ struct Input {
 
 struct Inputs {
   std::vector<Input> sources;
-  std::string families_path;   // "" if no source is a table
-  std::string tokenizer_path;  // "" if one is trained, or none is needed
-  std::string stamp;           // 32 hex digits
+  std::string families_path;                  // "" if no source is a table
+  std::string tokenizer_path;                 // "" if one is trained, or none is needed
+  std::map<std::string, std::string> hashes;  // XXH3-128 of each file that is read, by path
+  std::string stamp;                          // 32 hex digits
 };
 
 // Finds every file and hashes it. usage: no source, a kind missing or twice, a name twice. refused:

@@ -280,6 +280,7 @@ class Run {
 
   void summarise() {
     summary_.stamp = inputs_.stamp;
+    summary_.inputs = inputs_.hashes;
     summary_.sources.resize(units_.size());
     for (std::size_t i = 0; i < units_.size(); ++i) {
       SourceSummary& source = summary_.sources[i];
@@ -347,6 +348,24 @@ std::optional<PrepSummary> finished(Env& env, const std::string& out_dir,
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> changed_inputs(Env& env, const spec::RunSpec& spec,
+                                                const std::string& out_dir) {
+  std::vector<std::string> changes;
+  const auto stored = read_summary(env, out_dir);
+  if (!stored.ok()) return changes;
+  ASSIGN_OR_RETURN(const Inputs inputs, resolve_inputs(env, spec));
+  if (inputs.stamp == stored->stamp) return changes;
+  for (const auto& [path, hash] : inputs.hashes) {
+    const auto before = stored->inputs.find(path);
+    if (before == stored->inputs.end())
+      changes.push_back(path + " was not read");
+    else if (before->second != hash)
+      changes.push_back(fmt::format("{} had the hash {}, now {}", path, before->second, hash));
+  }
+  if (changes.empty()) changes.push_back("the inputs are others than the prepared ones");
+  return changes;
+}
 
 Result<PrepSummary> run(Env& env, const spec::RunSpec& spec, const std::string& out_dir,
                         const OnProgress& on_progress) {

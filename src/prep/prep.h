@@ -54,6 +54,7 @@ struct SourceSummary {
 
 struct PrepSummary {
   std::string stamp;
+  std::map<std::string, std::string> inputs;  // XXH3-128 of each file that was read, by path
   std::int64_t tables = 0;
   std::int64_t records = 0;
   std::int64_t facts = 0;
@@ -87,6 +88,11 @@ using OnProgress = std::function<void(const Progress&)>;
 // input, failed for the disk or a folder in use.
 Result<PrepSummary> run(Env& env, const spec::RunSpec& spec, const std::string& out_dir,
                         const OnProgress& on_progress = {});
+
+// What keeps the spec from using what was prepared in out_dir: one line for each input file whose
+// content is not what prep read there. None if nothing was prepared or all is the same.
+Result<std::vector<std::string>> changed_inputs(Env& env, const spec::RunSpec& spec,
+                                                const std::string& out_dir);
 
 // The summary of a finished folder; refused if prep did not finish there.
 Result<PrepSummary> read_summary(Env& env, const std::string& out_dir);

@@ -35,6 +35,7 @@ void visit_source(Summary& s, V&& v) {
 template <class Summary, class V>
 void visit_totals(Summary& s, V&& v) {
   v("stamp", s.stamp);
+  v("inputs", s.inputs);
   v("tables", s.tables);
   v("records", s.records);
   v("facts", s.facts);
@@ -72,14 +73,14 @@ class Taker {
       ok_ = false;
     }
   }
-  template <class Number>
-  void operator()(const char* key, std::map<std::string, Number>& out) {
-    const json* value = find(key);
-    ok_ = ok_ && value != nullptr && value->is_object();
+  template <class Value>
+  void operator()(const char* key, std::map<std::string, Value>& out) {
+    const json* object = find(key);
+    ok_ = ok_ && object != nullptr && object->is_object();
     if (!ok_) return;
-    for (const auto& [name, number] : value->items()) {
-      if (number.is_number_integer()) {
-        out[name] = number.template get<Number>();
+    for (const auto& [name, value] : object->items()) {
+      if (std::is_integral_v<Value> ? value.is_number_integer() : value.is_string()) {
+        out[name] = value.template get<Value>();
       } else {
         ok_ = false;
       }

@@ -113,6 +113,9 @@ void check_model(Checker& check, const ModelSpec& model) {
                 "model.hidden / model.heads is {} / {} = {}, but rotary positions (llama) turn "
                 "pairs: it must be even.",
                 model.hidden, model.heads, head);
+  check.require(head <= 1024, {"model.heads", "model.hidden"},
+                "model.hidden / model.heads is {} / {} = {}, but a head is at most 1024 wide.",
+                model.hidden, model.heads, head);
 }
 
 void check_source(Checker& check, const SourceSpec& source, std::size_t index) {
@@ -248,6 +251,18 @@ void check_train(Checker& check, const RunSpec& spec) {
       train.steps <= kTokensMax / row_tokens, {"train.steps", "train.batch_sequences"},
       "train.steps x train.batch_sequences x data.sequence is {} x {} x {}, more than 2^60 tokens.",
       train.steps, train.batch_sequences, spec.data.sequence);
+  // Every size in bytes of a step, its activations above all, has to fit 63 bits with room to
+  // spare.
+  const ModelSpec& model = spec.model;
+  const std::int64_t micro =
+      train.micro_batch_sequences > 0 ? train.micro_batch_sequences : train.batch_sequences;
+  const std::int64_t width = std::max({model.hidden, model.ffn, model.vocab, spec.tokenizer.vocab});
+  const double numbers = static_cast<double>(micro) * static_cast<double>(spec.data.sequence) *
+                         static_cast<double>(width) * static_cast<double>(model.layers);
+  check.require(numbers < 0x1p52, {"model.hidden", "train.batch_sequences", "data.sequence"},
+                "a step of {} rows of {} tokens through {} layers of up to {} numbers a token "
+                "would be {:.1g} numbers: more than any memory.",
+                micro, spec.data.sequence, model.layers, width, numbers);
   const std::int64_t replicas = spec.mesh.dp_replicate * spec.mesh.dp_shard;
   check.require(train.batch_sequences % replicas == 0,
                 {"train.batch_sequences", "mesh.dp_shard", "mesh.dp_replicate"},

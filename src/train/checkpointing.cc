@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/staged_folder.h"
 #include "ckpt/checkpoint.h"
 #include "ckpt/folder.h"
 #include "ckpt/save.h"
@@ -24,6 +25,7 @@ ckpt::Origin origin_of(const Replica& replica, const TrainInput& input, const Tr
                        std::int64_t step) {
   return {.spec_hash = options.spec_hash,
           .tokenizer_fingerprint = input.tokenizer_fingerprint,
+          .data_fingerprint = input.data_fingerprint,
           .data_position = step,
           .isa = std::string(device::name_of(replica.ctx().isa)),
           .versions = {{"boreal", BOREAL_VERSION}}};
@@ -49,6 +51,11 @@ Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, cons
   if (then.tokenizer_fingerprint != now.tokenizer_fingerprint)
     return refused("{}: its tokenizer is {}, the shards' is {}", dir, then.tokenizer_fingerprint,
                    now.tokenizer_fingerprint);
+  if (then.data_fingerprint != now.data_fingerprint)
+    return refused(
+        "{}: trained on the data {}, which are {} now: have input files or shards changed? Give "
+        "another --out, or start again with --resume never",
+        dir, then.data_fingerprint, now.data_fingerprint);
   for (const std::string& difference : ckpt::differences(then, now))
     warnings.push_back(dir + ": " + difference + "; results may differ in their last bits");
   for (const nn::Parameter* p : replica.model().parameters()) {
@@ -144,7 +151,7 @@ Status initialise_from(Env& env, Replica& replica, const std::string& folder) {
 }
 
 Status import_checkpoint(Env& env, const std::string& from, const std::string& to) {
-  if (env.exists(to)) return failed("{} exists already; name a folder that does not", to);
+  ASSIGN_OR_RETURN(StagedFolder staged, StagedFolder::create(env, to));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, from));
   const model::Decoder decoder(config);
   parallel::ShardedState state(decoder.parameters(), false);
@@ -155,15 +162,12 @@ Status import_checkpoint(Env& env, const std::string& from, const std::string& t
     ASSIGN_OR_RETURN(tokenizer, env.read_file(path));
   }
   // The name of a checkpoint is its step; this one gets its own once it is whole.
-  const std::string root = to + ".tmp";
-  RETURN_IF_ERROR(env.remove_all(root));
   const ckpt::SaveOptions how{.files = model::model_files(decoder, tokenizer, -1),
                               .origin = {.versions = {{"boreal", BOREAL_VERSION}}}};
-  ASSIGN_OR_RETURN(const ckpt::Saved saved,
-                   ckpt::save(env, root, 0, model::weight_pieces(decoder, memory), "{}", how));
-  RETURN_IF_ERROR(env.rename(saved.dir, to));
-  RETURN_IF_ERROR(env.remove_all(root));
-  return env.sync_dir(parent_path(to));
+  ASSIGN_OR_RETURN(
+      const ckpt::Saved saved,
+      ckpt::save(env, staged.path(), 0, model::weight_pieces(decoder, memory), "{}", how));
+  return staged.commit(file_name(saved.dir));
 }
 
 }  // namespace boreal::train

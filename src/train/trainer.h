@@ -28,6 +28,7 @@ struct TrainInput {
   std::vector<tokens::StreamSource> validation;
   std::string tokenizer_json;  // copied into checkpoints; "" for synthetic data
   std::string tokenizer_fingerprint;
+  std::string data_fingerprint;  // of all that train and validation read; a resume wants it equal
   std::int64_t end_of_text = -1;
   std::int64_t vocab = 0;
 };

@@ -1,9 +1,11 @@
 #include "device/pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -110,6 +112,20 @@ TEST(Pool, PinnedToMoreThreadsThanProcessorsStillRuns) {
   pool.run([&](std::int64_t) { ++parts; });
   EXPECT_EQ(parts, pool.threads());
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// In a process of its own, whose address space has room for few stacks.
+TEST(PoolDeathTest, AThreadThatCannotStartIsAnErrorAndNoHang) {
+  const auto start_too_many = [] {
+    rlimit limit{};
+    limit.rlim_cur = limit.rlim_max = rlim_t{1} << 29;
+    setrlimit(RLIMIT_AS, &limit);
+    const auto pool = Pool::start(1000);
+    std::exit(!pool.ok() && pool.error().message.find("1000 threads") != std::string::npos ? 0 : 1);
+  };
+  EXPECT_EXIT(start_too_many(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST(PoolDeathTest, HasAtLeastOneThread) {
   EXPECT_DEATH(Pool(0), "0 against 1");

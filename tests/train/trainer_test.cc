@@ -209,6 +209,12 @@ TEST_F(Trainer, AnotherSpecsOrTokenizersCheckpointIsRefusedWithBothHashes) {
   ASSERT_FALSE(other_tokenizer.ok());
   EXPECT_EQ(exit_code(other_tokenizer.error().kind), 3);
   EXPECT_THAT(other_tokenizer.error().message, AllOf(HasSubstr("words"), HasSubstr("bytes")));
+  input.tokenizer_fingerprint = "words";
+  input.data_fingerprint = "changed";
+  const auto other_data = train_in("out");
+  ASSERT_FALSE(other_data.ok());
+  EXPECT_EQ(exit_code(other_data.error().kind), 3);
+  EXPECT_THAT(other_data.error().message, HasSubstr("are changed now"));
 }
 
 TEST_F(Trainer, TokensAreRoundedUpToStepsAndASpecWithoutEitherIsRefused) {
