@@ -1,5 +1,5 @@
-// The bf16 product of Isa::amx_bf16 on any machine: its tile instructions are emulated. Thread rule:
-// any thread, the tiles are thread-local.
+// The bf16 product of Isa::amx_bf16 on any machine: its tile instructions are emulated.
+// Thread rule: any thread, the tiles are thread-local.
 #pragma once
 
 #include "kernels/cpu/table.h"

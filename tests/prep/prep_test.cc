@@ -492,18 +492,6 @@ TEST_F(PrepTest, ADamagedSummaryIsRefusedAndMendedByARun) {
   }
 }
 
-TEST_F(PrepTest, ChangedInputsAreNamedWithBothHashes) {
-  add_table("planets.csv", planets(12));
-  EXPECT_TRUE(changed_inputs(env, spec, out).value().empty()) << "nothing was prepared";
-  prepared(out);
-  EXPECT_TRUE(changed_inputs(env, spec, out).value().empty());
-  add_table("planets.csv", planets(13));
-  spec.data.sources.pop_back();
-  const auto changes = changed_inputs(env, spec, out).value();
-  ASSERT_EQ(changes.size(), 1U);
-  EXPECT_THAT(changes[0], testing::AllOf(HasSubstr("planets.csv had the hash"), HasSubstr("now")));
-}
-
 TEST_F(PrepTest, ProgressNamesStagesAndSources) {
   add_table("planets.csv", planets(12));
   std::set<std::string> stages;
