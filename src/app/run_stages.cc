@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/report.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "model/decoder.h"
@@ -59,25 +60,26 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
 Status run_prep(const Arguments& args) {
   ASSIGN_OR_RETURN(Run run, open_run(args));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  if (prep.skipped) RETURN_IF_ERROR(run.ledger->found_done("prep"));
   monitor::Table table{.title = "Sources",
                        .columns = {{"source", "source"},
                                    {"bundle", "bundle"},
                                    {"read", "read", monitor::NumberStyle::count},
-                                   {"facts", "facts", monitor::NumberStyle::count},
-                                   {"documents", "documents", monitor::NumberStyle::count},
-                                   {"tokens", "tokens", monitor::NumberStyle::count},
+                                   {"facts_trained", "facts trained", monitor::NumberStyle::count},
+                                   {"documents", "documents trained", monitor::NumberStyle::count},
+                                   {"tokens", "tokens trained", monitor::NumberStyle::count},
                                    {"dropped", "dropped"}}};
   for (const prep::SourceSummary& s : prep.sources) {
     std::string dropped;
     for (const auto& [reason, what] : s.dropped)
       dropped += fmt::format("{}{} {}", dropped.empty() ? "" : ", ", what.count, reason);
-    table.rows.push_back({s.name, s.bundle, s.read, s.facts_trained,
-                          s.documents_train + s.documents_valid, s.tokens_train, dropped});
+    table.rows.push_back(
+        {s.name, s.bundle, s.read, s.facts_trained, s.documents_train, s.tokens_train, dropped});
   }
   std::printf("%s\n", monitor::to_text(table).c_str());
   print_json(args, {{"tables", prep.tables},
                     {"records", prep.records},
-                    {"documents", prep.documents},
+                    {"documents", training_documents(prep)},
                     {"tokens", prep.tokens},
                     {"vocab", prep.vocab},
                     {"facts_trained", prep.facts_trained}});
@@ -87,12 +89,14 @@ Status run_prep(const Arguments& args) {
 Status run_train(const Arguments& args) {
   ASSIGN_OR_RETURN(Run run, open_run(args));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  if (prep.skipped) RETURN_IF_ERROR(run.ledger->found_done("prep"));
   if (args.dry_run) {
     ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
     ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
     return print_plan(args, run, config);
   }
   ASSIGN_OR_RETURN(const train::TrainSummary summary, train_stage(run, prep, args.resume));
+  if (summary.first_step >= summary.steps) RETURN_IF_ERROR(run.ledger->found_done("train"));
   std::printf(
       "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
       static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
@@ -107,7 +111,7 @@ Status run_train(const Arguments& args) {
                     {"parameters", summary.parameters},
                     {"first_step", summary.first_step},
                     {"checkpoint", summary.checkpoint},
-                    {"peak_rss_bytes", device::peak_rss_bytes()}});
+                    {"peak_rss_bytes", run.ledger->peak_rss_bytes()}});
   return Done{};
 }
 
@@ -115,6 +119,7 @@ Status run_eval(const Arguments& args) {
   if (args.spec.empty()) return run_eval_of_model(args);
   ASSIGN_OR_RETURN(Run run, open_run(args));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  if (prep.skipped) RETURN_IF_ERROR(run.ledger->found_done("prep"));
   ASSIGN_OR_RETURN(const EvalOutcome outcome, eval_stage(run, prep, args.model, args.tasks));
   std::printf("%s\n", monitor::to_text(score_table(outcome.evaluation)).c_str());
   if (std::isfinite(outcome.perplexity))
