@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "monitor/metrics.h"
 #include "monitor/report.h"
@@ -17,11 +18,19 @@ using monitor::NumberStyle;
 struct TaskText {
   const char* task;
   const char* title;
+  const char* phrasing;  // of its prompts, "" = all kinds
 };
-constexpr TaskText kTasks[] = {{"recall_seen", "Recall, trained phrasing"},
-                               {"recall_heldout", "Recall, held-out phrasing"},
-                               {"recall_style", "Recall, style never trained"},
-                               {"choice", "Four-way choice"}};
+constexpr TaskText kTasks[] = {
+    {"recall_seen", "Recall, trained phrasing", "a phrasing that was trained"},
+    {"recall_heldout", "Recall, held-out phrasing", "a phrasing held out for this property"},
+    {"recall_style", "Recall, new style", "a style that is never trained"},
+    {"choice", "Four-way choice", ""}};
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
 
 const eval::Score* find(const eval::Evaluation& evaluation, std::string_view task,
                         std::string_view bundle) {
@@ -47,21 +56,29 @@ void add_key_figures(monitor::Report& report, const Story& story,
         {"Steps", fmt::format("{}", metrics.back().step), "",
          fmt::format("{:.1f} M tokens", static_cast<double>(metrics.back().tokens) * 1e-6)});
     std::vector<double> rates;
-    for (const auto& row : metrics) rates.push_back(row.tokens_per_s);
-    std::ranges::nth_element(rates, rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2));
+    std::vector<double> shares;
+    for (const auto& row : metrics) {
+      rates.push_back(row.tokens_per_s);
+      shares.push_back(row.flop_utilisation);
+    }
     figures.push_back(
-        {"Speed", fmt::format("{:.0f}", rates[rates.size() / 2]), "tokens/s",
-         fmt::format("{:.0f} % of the machine's peak", metrics.back().flop_utilisation * 100)});
+        {"Speed", fmt::format("{:.0f}", median(rates)), "tokens/s",
+         fmt::format("{:.0f} % of the machine's peak; medians", median(shares) * 100)});
   }
   figures.push_back({"Peak memory",
                      fmt::format("{:.0f}", static_cast<double>(story.peak_rss_bytes) * 1e-6), "MB",
-                     "of the process"});
+                     "of the largest stage"});
   report.add_figures(figures);
+}
+
+std::string joined(const std::set<std::string>& texts) {
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 void add_corpus(monitor::Report& report, const prep::PrepSummary& prep) {
   struct Sum {
     std::int64_t tables = 0, records = 0, facts = 0, trained = 0, documents = 0, tokens = 0;
+    std::set<std::string> licences = {};
   };
   std::map<std::string, Sum> bundles;
   Sum all;
@@ -71,8 +88,9 @@ void add_corpus(monitor::Report& report, const prep::PrepSummary& prep) {
       sum->records += s.records;
       sum->facts += s.facts;
       sum->trained += s.facts_trained;
-      sum->documents += s.documents_train + s.documents_valid;
+      sum->documents += s.documents_train;
       sum->tokens += s.tokens_train;
+      if (!s.licence.empty()) sum->licences.insert(s.licence);
     }
   monitor::Table table{.title = "Corpus by bundle",
                        .columns = {{"bundle", "bundle"},
@@ -80,15 +98,33 @@ void add_corpus(monitor::Report& report, const prep::PrepSummary& prep) {
                                    {"records", "records", NumberStyle::count},
                                    {"facts", "facts", NumberStyle::count},
                                    {"trained", "facts trained", NumberStyle::count},
-                                   {"documents", "documents", NumberStyle::count},
-                                   {"tokens", "tokens", NumberStyle::count}},
+                                   {"documents", "documents trained", NumberStyle::count},
+                                   {"tokens", "tokens trained", NumberStyle::count},
+                                   {"licences", "licence"}},
                        .total_rows = 1};
   const auto add = [&](const std::string& name, const Sum& s) {
-    table.rows.push_back({name, s.tables, s.records, s.facts, s.trained, s.documents, s.tokens});
+    table.rows.push_back(
+        {name, s.tables, s.records, s.facts, s.trained, s.documents, s.tokens, joined(s.licences)});
   };
   for (const auto& [name, sum] : bundles) add(name, sum);
   add("all", all);
   report.add_table(table);
+}
+
+void add_dropped(monitor::Report& report, const prep::PrepSummary& prep) {
+  monitor::Table table{.title = "Left out, and why",
+                       .columns = {{"source", "source"},
+                                   {"reason", "reason"},
+                                   {"count", "count", NumberStyle::count},
+                                   {"example", "the first"}}};
+  for (const prep::SourceSummary& s : prep.sources)
+    for (const auto& [reason, what] : s.dropped)
+      table.rows.push_back(
+          {s.name, reason, what.count, what.examples.empty() ? "" : what.examples.front()});
+  if (table.rows.empty())
+    report.add_text("Nothing that was read was left out.");
+  else
+    report.add_table(table);
 }
 
 void add_training(monitor::Report& report, const std::vector<monitor::StepMetrics>& metrics) {
@@ -124,8 +160,8 @@ void add_scores(monitor::Report& report, const eval::Evaluation& evaluation) {
   monitor::BarChart chart{.title = "Share right, by bundle",
                           .value_label = "%",
                           .caption =
-                              "Bars are 95 % intervals; marks show chance: the commonest value of "
-                              "a property, or one in four."};
+                              "Whiskers span 95 % intervals; marks show chance: the commonest "
+                              "value of a property, or one in four."};
   for (const eval::Score& s : evaluation.scores)
     if (std::ranges::find(chart.categories, s.bundle) == chart.categories.end())
       chart.categories.push_back(s.bundle);
@@ -141,26 +177,67 @@ void add_scores(monitor::Report& report, const eval::Evaluation& evaluation) {
     if (find(evaluation, t.task, "all") != nullptr) chart.series.push_back(std::move(series));
   }
   if (!chart.series.empty()) report.add_bar_chart(chart);
-  report.add_table(score_table(evaluation));
+  monitor::Table table = score_table(evaluation);
+  for (std::size_t i = 0; i < table.rows.size(); ++i)
+    for (const TaskText& t : kTasks)
+      if (const eval::Score& s = evaluation.scores[i]; s.task == t.task)
+        table.rows[i][0] = s.bundle == "all" ? fmt::format("{} ({})", t.title, t.task) : t.title;
+  report.add_table(table);
 }
 
 // Right and wrong answers from every task, spread over the items.
-std::vector<monitor::Sample> picked_answers(const eval::Evaluation& evaluation, std::size_t each) {
+std::vector<monitor::Sample> picked_answers(const eval::Evaluation& evaluation) {
   std::vector<monitor::Sample> samples;
-  for (const TaskText& t : kTasks) {
-    std::vector<const eval::Answer*> answers;
-    for (const eval::Answer& a : evaluation.answers)
-      if (a.item.task == t.task) answers.push_back(&a);
-    for (std::size_t i = 0; i < std::min(each, answers.size()); ++i) {
-      const eval::Answer& a = *answers[i * answers.size() / each % answers.size()];
-      samples.push_back({a.item.prompt, a.given, a.item.answer, a.right,
+  for (const TaskText& t : kTasks)
+    for (const std::size_t i : eval::shown_answers(evaluation.answers, t.task)) {
+      const eval::Answer& a = evaluation.answers[i];
+      samples.push_back({a.item.prompt, a.given + (a.cut ? "…" : ""), a.item.answer, a.right,
                          fmt::format("{}, {}", t.title, a.item.bundle)});
     }
+  return samples;
+}
+
+// A full stop that a statement ends with is no part of what it says.
+std::string without_stop(std::string text) {
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+std::string trimmed(const std::string& text) {
+  const std::size_t first = std::min(text.find_first_not_of(" \n"), text.size());
+  return text.substr(first, text.find_last_not_of(" \n") + 1 - first);
+}
+
+// What the model says to the prompts of the spec; where one is a question that it is scored on,
+// with the right answer.
+Result<std::vector<monitor::Sample>> spoken(const Run& run, const Story& story) {
+  std::vector<monitor::Sample> samples;
+  for (const Completed& c : story.samples) samples.push_back({c.prompt, c.completion});
+  if (samples.empty()) return samples;
+  for (const TaskText& t : kTasks) {
+    const std::string path = join_path(run.out, fmt::format("eval/{}.jsonl", t.task));
+    if (!story.prep.eval_items.contains(t.task)) continue;
+    ASSIGN_OR_RETURN(const auto items, eval::read_items(run.env, path, 0));
+    for (const eval::Item& item : items)
+      for (monitor::Sample& sample : samples) {
+        if (sample.correct || trimmed(item.prompt) != trimmed(sample.prompt)) continue;
+        const std::string said = trimmed(sample.completion);
+        sample.expected = item.answer;
+        sample.correct =
+            without_stop(said.substr(0, said.find('\n'))) == without_stop(trimmed(item.answer));
+        sample.note = t.phrasing;
+      }
   }
   return samples;
 }
 
 }  // namespace
+
+std::int64_t training_documents(const prep::PrepSummary& prep) {
+  std::int64_t count = 0;
+  for (const prep::SourceSummary& s : prep.sources) count += s.documents_train;
+  return count;
+}
 
 Result<std::string> write_report(const Run& run, const Story& story) {
   ASSIGN_OR_RETURN(const auto metrics,
@@ -173,6 +250,7 @@ Result<std::string> write_report(const Run& run, const Story& story) {
   add_key_figures(report, story, metrics);
   report.add_section("Corpus");
   add_corpus(report, story.prep);
+  add_dropped(report, story.prep);
   report.add_section("Training");
   add_training(report, metrics);
   if (!story.eval.evaluation.scores.empty()) {
@@ -182,12 +260,13 @@ Result<std::string> write_report(const Run& run, const Story& story) {
     add_scores(report, story.eval.evaluation);
   }
   report.add_section("Talking");
-  std::vector<monitor::Sample> samples;
-  for (const Completed& c : story.samples) samples.push_back({c.prompt, c.completion});
+  ASSIGN_OR_RETURN(const auto samples, spoken(run, story));
   if (!samples.empty()) report.add_samples(samples);
   report.add_preformatted("Your own prompt", story.generate_command);
-  if (const auto answers = picked_answers(story.eval.evaluation, 4); !answers.empty()) {
-    report.add_section("Answers", "A few items of each task as they were scored.");
+  if (const auto answers = picked_answers(story.eval.evaluation); !answers.empty()) {
+    report.add_section("Answers",
+                       "A few items of each task as they were scored: what the model says to the "
+                       "end of its line; … where it went on.");
     report.add_samples(answers);
   }
   report.add_section("Run");

@@ -17,6 +17,9 @@ struct Story {
   std::int64_t peak_rss_bytes = 0;
 };
 
+// Without those held out for validation, as PrepSummary::tokens.
+std::int64_t training_documents(const prep::PrepSummary& prep);
+
 // Writes OUT/report.html and returns its path.
 Result<std::string> write_report(const Run& run, const Story& story);
 

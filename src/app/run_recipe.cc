@@ -5,7 +5,6 @@
 
 #include "app/report.h"
 #include "app/stages.h"
-#include "device/machine.h"
 #include "monitor/metrics.h"
 
 namespace boreal::app {
@@ -25,7 +24,7 @@ nlohmann::ordered_json figures(const Run& run, const Story& story, double wall_s
                               {"peak_rss_bytes", story.peak_rss_bytes},
                               {"tables", story.prep.tables},
                               {"records", story.prep.records},
-                              {"documents", story.prep.documents},
+                              {"documents", training_documents(story.prep)},
                               {"tokens", story.prep.tokens},
                               {"facts_trained", story.prep.facts_trained}};
   for (const eval::Score& s : story.eval.evaluation.scores) {
@@ -68,9 +67,9 @@ Status run_recipe(const Arguments& args) {
   const double start_s = run.clock.now_s();
   Story story;
   ASSIGN_OR_RETURN(story.prep, prep_stage(run));
-  note(run, fmt::format("prep: {} tables, {} records, {} documents, {} tokens{}", story.prep.tables,
-                        story.prep.records, story.prep.documents, story.prep.tokens,
-                        story.prep.skipped ? " (was finished)" : ""));
+  note(run, fmt::format("prep: {} tables, {} records, {} documents, {} tokens to train on{}",
+                        story.prep.tables, story.prep.records, training_documents(story.prep),
+                        story.prep.tokens, story.prep.skipped ? " (was finished)" : ""));
   RETURN_IF_ERROR(check_evaluation(run, story.prep));
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, story.prep));
   if (train_done(run, input)) {
@@ -83,10 +82,12 @@ Status run_recipe(const Arguments& args) {
                                                              : ErrorKind::interrupted};
   }
   ASSIGN_OR_RETURN(story.eval, eval_stage(run, story.prep, "", {}));
+  const bool sampled = run.ledger->is_done("samples", input_hash(run, input));
   RETURN_IF_ERROR(run.ledger->begin("samples", input_hash(run, input)));
   ASSIGN_OR_RETURN(story.samples, sample_stage(run, ""));
   RETURN_IF_ERROR(run.ledger->finish("samples"));
-  story.peak_rss_bytes = device::peak_rss_bytes();
+  if (sampled) RETURN_IF_ERROR(run.ledger->found_done("samples"));
+  story.peak_rss_bytes = run.ledger->peak_rss_bytes();
   const std::string prompt =
       run.spec.eval.prompts.empty() ? "The symbol of iron is" : run.spec.eval.prompts.front();
   story.generate_command =

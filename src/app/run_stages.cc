@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/report.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "model/decoder.h"
@@ -57,21 +58,21 @@ Status run_prep(const Arguments& args) {
                        .columns = {{"source", "source"},
                                    {"bundle", "bundle"},
                                    {"read", "read", monitor::NumberStyle::count},
-                                   {"facts", "facts", monitor::NumberStyle::count},
-                                   {"documents", "documents", monitor::NumberStyle::count},
-                                   {"tokens", "tokens", monitor::NumberStyle::count},
+                                   {"facts_trained", "facts trained", monitor::NumberStyle::count},
+                                   {"documents", "documents trained", monitor::NumberStyle::count},
+                                   {"tokens", "tokens trained", monitor::NumberStyle::count},
                                    {"dropped", "dropped"}}};
   for (const prep::SourceSummary& s : prep.sources) {
     std::string dropped;
     for (const auto& [reason, what] : s.dropped)
       dropped += fmt::format("{}{} {}", dropped.empty() ? "" : ", ", what.count, reason);
-    table.rows.push_back({s.name, s.bundle, s.read, s.facts_trained,
-                          s.documents_train + s.documents_valid, s.tokens_train, dropped});
+    table.rows.push_back(
+        {s.name, s.bundle, s.read, s.facts_trained, s.documents_train, s.tokens_train, dropped});
   }
   std::printf("%s\n", monitor::to_text(table).c_str());
   print_json(args, {{"tables", prep.tables},
                     {"records", prep.records},
-                    {"documents", prep.documents},
+                    {"documents", training_documents(prep)},
                     {"tokens", prep.tokens},
                     {"vocab", prep.vocab},
                     {"facts_trained", prep.facts_trained}});
@@ -102,7 +103,7 @@ Status run_train(const Arguments& args) {
                     {"parameters", summary.parameters},
                     {"first_step", summary.first_step},
                     {"checkpoint", summary.checkpoint},
-                    {"peak_rss_bytes", device::peak_rss_bytes()}});
+                    {"peak_rss_bytes", run.ledger->peak_rss_bytes()}});
   return Done{};
 }
 

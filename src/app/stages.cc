@@ -185,6 +185,7 @@ Result<prep::PrepSummary> prep_stage(Run& run) {
       }));
   progress.finish();
   RETURN_IF_ERROR(run.ledger->finish("prep"));
+  if (summary.skipped) RETURN_IF_ERROR(run.ledger->found_done("prep"));
   return summary;
 }
 
@@ -275,6 +276,7 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
   ASSIGN_OR_RETURN(const auto summary,
                    train::train(run.env, run.clock, *run.pool, run.spec, config, input, options));
   RETURN_IF_ERROR(run.ledger->finish("train"));
+  if (summary.first_step >= summary.steps) RETURN_IF_ERROR(run.ledger->found_done("train"));
   run.stop = signals.flag()->load();
   return summary;
 }

@@ -61,6 +61,7 @@ Answer judge_recall(const Item& item, const Prepared& prepared,
     result.right = false;
   }
   result.given = tokenizer.decode(given);
+  result.cut = !result.right;
   return result;
 }
 
@@ -81,6 +82,43 @@ Answer judge_choice(const Item& item, const Prepared& prepared,
   result.right = best == item.answer_index;
   result.given = item.choices[best];
   return result;
+}
+
+std::vector<TokenId> ends_of_answers(const text::Tokenizer& tokenizer) {
+  std::vector<TokenId> ends;
+  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id)
+    if (ends_answer(id, tokenizer)) ends.push_back(id);
+  return ends;
+}
+
+// Lets the model say the shown answers to their end, or to a few words beyond the right one's.
+void finish_shown(infer::Engine& engine, const text::Tokenizer& tokenizer,
+                  std::vector<Answer>& answers) {
+  constexpr std::int64_t kBeyond = 16;
+  std::vector<std::string_view> tasks;
+  std::vector<Answer*> cut;
+  for (const Answer& answer : answers)
+    if (std::ranges::find(tasks, answer.item.task) == tasks.end())
+      tasks.push_back(answer.item.task);
+  for (const std::string_view task : tasks)
+    for (const std::size_t i : shown_answers(answers, task))
+      if (answers[i].cut) cut.push_back(&answers[i]);
+  if (cut.empty()) return;
+  const std::vector<TokenId> ends = ends_of_answers(tokenizer);
+  std::vector<infer::Request> requests;
+  for (const Answer* answer : cut) {
+    const auto right = static_cast<std::int64_t>(tokenizer.encode(answer->item.answer).size());
+    requests.push_back({.prompt = tokenizer.encode(answer->item.prompt),
+                        .max_tokens = right + kBeyond,
+                        .stop = ends});
+  }
+  const auto completions = engine.generate(requests);
+  for (std::size_t i = 0; i < cut.size(); ++i) {
+    std::vector<TokenId> ids = completions[i].tokens;
+    if (completions[i].stopped) ids.pop_back();
+    cut[i]->given = tokenizer.decode(ids);
+    cut[i]->cut = !completions[i].stopped;
+  }
 }
 
 void add_scores(Evaluation& evaluation) {
@@ -115,6 +153,16 @@ void add_scores(Evaluation& evaluation) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> shown_answers(const std::vector<Answer>& answers, std::string_view task) {
+  std::vector<std::size_t> all;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    if (answers[i].item.task == task) all.push_back(i);
+  const std::size_t count = std::min(kShownOfTask, all.size());
+  std::vector<std::size_t> shown;
+  for (std::size_t i = 0; i < count; ++i) shown.push_back(all[i * all.size() / count]);
+  return shown;
+}
 
 Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& limits,
                             const text::Tokenizer& tokenizer, const std::vector<Item>& items,
@@ -153,6 +201,7 @@ Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& li
     if (on_progress)
       on_progress(static_cast<std::int64_t>(last), static_cast<std::int64_t>(items.size()));
   }
+  finish_shown(engine, tokenizer, evaluation.answers);
   add_scores(evaluation);
   return evaluation;
 }
@@ -209,6 +258,7 @@ Status write_results(Env& env, const std::string& folder, const Evaluation& eval
                                       {"prompt", a.item.prompt},
                                       {"answer", a.item.answer},
                                       {"given", a.given},
+                                      {"cut", a.cut},
                                       {"right", a.right},
                                       {"log_probability", a.log_probability}};
     lines += json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

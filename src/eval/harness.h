@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "eval/item.h"
@@ -30,6 +31,7 @@ struct Answer {
   Item item;
   bool right = false;
   std::string given;           // the generated text, or the chosen choice
+  bool cut = false;            // the model said more than `given`
   double log_probability = 0;  // of the right answer
 };
 
@@ -38,9 +40,14 @@ struct Evaluation {
   std::vector<Answer> answers;
 };
 
+// Indices of so many answers of a task as a page may show, spread over its items.
+constexpr std::size_t kShownOfTask = 4;
+std::vector<std::size_t> shown_answers(const std::vector<Answer>& answers, std::string_view task);
+
 using OnProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
-// Refused: an item that is longer than the engine's passes.
+// A wrong answer is cut behind its first wrong token; only shown_answers are asked for to their
+// end. Refused: an item that is longer than the engine's passes.
 Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& limits,
                             const text::Tokenizer& tokenizer, const std::vector<Item>& items,
                             const OnProgress& on_progress = {});

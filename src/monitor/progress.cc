@@ -44,9 +44,9 @@ void Progress::update(std::int64_t done,
                       const std::function<std::vector<ProgressField>()>& fields) {
   if (options_.quiet) return;
   measure(done);
+  if (fields) fields_ = fields();
   const double interval_s = options_.terminal ? options_.redraw_s : options_.line_every_s;
   if (printed_s_ >= 0 && clock_.now_s() - start_s_ - printed_s_ < interval_s) return;
-  if (fields) fields_ = fields();
   draw(false);
 }
 

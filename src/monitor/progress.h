@@ -38,8 +38,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Cheap when it is not yet time to print: call at every step. `fields` is asked only when a line
-  // is printed.
+  // Cheap: call at every step. `fields` is asked each time, so that finish() draws the newest, but
+  // not if quiet.
   void update(std::int64_t done, const std::function<std::vector<ProgressField>()>& fields);
   void update(std::int64_t done);
   // Prints a line of its own without tearing the redrawn one: for warnings and notices.

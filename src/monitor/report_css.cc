@@ -96,6 +96,10 @@ figure{padding:.85rem .85rem .75rem}
 .n3,.n4,.n5{grid-template-columns:repeat(2,1fr);gap:.55rem}
 .figures .big{font-size:1.4rem}
 .stages .track{width:35%}}
+@media (max-width:31.25rem){
+.scroll>svg{min-width:0}
+.scroll>table{width:max-content;min-width:100%}
+td{max-width:16rem}}
 @media print{
 html{font-size:11px}
 body{border-top:0}

@@ -1,5 +1,6 @@
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "monitor/ledger.h"
@@ -42,8 +43,8 @@ std::string shown(const Flat& flat, const std::string& key) {
 
 }  // namespace
 
-std::vector<std::string> differing_keys(const std::string& now_yaml,
-                                        const std::string& before_yaml) {
+std::vector<std::string> differing_keys(const std::string& now_yaml, const std::string& before_yaml,
+                                        const std::vector<std::string>& leave_out) {
   const std::optional<Flat> now = read_flat(now_yaml);
   const std::optional<Flat> before = read_flat(before_yaml);
   if (!now || !before) return {fmt::format("(the {} spec is no YAML)", now ? "earlier" : "new")};
@@ -51,6 +52,7 @@ std::vector<std::string> differing_keys(const std::string& now_yaml,
   all.insert(before->begin(), before->end());
   std::vector<std::string> lines;
   for (const auto& [key, value] : all) {
+    if (std::ranges::find(leave_out, key.substr(0, key.find('.'))) != leave_out.end()) continue;
     const std::string a = shown(*now, key);
     const std::string b = shown(*before, key);
     if (a != b) lines.push_back(fmt::format("{}: {}, was {}", key, a, b));

@@ -30,7 +30,7 @@ double text_width_px(std::string_view text) {
 Legend make_legend(const std::vector<LegendEntry>& entries, double x, double y, double width_px) {
   constexpr double kRow_px = 20;
   constexpr double kSwatch_px = 24;
-  constexpr double kGap_px = 20;
+  constexpr double kGap_px = 16;
   if (entries.empty()) return {};
   Legend legend{.height_px = kRow_px};
   double at_x = 0;

@@ -75,23 +75,43 @@ TEST_F(CommandLine, ARecipeRunsToItsReportAndASecondTimeSkipsWhatIsDone) {
     EXPECT_GE(figures_once[share].get<double>(), 0) << share;
     EXPECT_LE(figures_once[share].get<double>(), 1) << share;
   }
-  EXPECT_THAT(read(figures_once["report"]), HasSubstr("</html>"));
+  const std::string report = read(figures_once["report"]);
+  for (const char* text :
+       {"</html>", "Recall, trained phrasing (recall_seen)", "Whiskers span", "; medians",
+        "facts trained", "<th scope=\"col\">licence</th>", "Nothing that was read was left out."})
+    EXPECT_THAT(report, HasSubstr(text));
   for (const char* made : {"tokenizer/tokenizer.json", "resolved.yaml", "metrics.jsonl",
                            "results.json", "samples.jsonl", "checkpoints/step-20/manifest.json"})
     EXPECT_TRUE(env.exists(path(std::string("out/") + made))) << made;
 
   const std::string rows = read("out/metrics.jsonl");
-  const json again = figures(run(line), keys);
+  // The second time the model is asked one of the questions that it is scored on.
+  const std::string items = read("out/eval/recall_heldout.jsonl");
+  const json item = json::parse(items.substr(0, items.find('\n')));
+  auto asking = line;
+  asking.insert(asking.end(), {"--set", fmt::format("eval.prompts=[{}]", item["prompt"].dump())});
+  const json again = figures(run(asking), keys);
+  EXPECT_THAT(read(again["report"]),
+              HasSubstr(fmt::format("expected: {} · a phrasing held out for this property",
+                                    item["answer"].get<std::string>())));
   EXPECT_EQ(read("out/metrics.jsonl"), rows) << "training ran again";
   for (const char* same : {"recall_seen", "recall_heldout", "choice_accuracy", "tokens",
-                           "validation_perplexity", "train_s"})
+                           "validation_perplexity", "train_s", "peak_rss_bytes"})
     EXPECT_EQ(again[same], figures_once[same]) << same;
+  const auto stages = [&] { return json::parse(read("out/run.json"))["stages"]; };
+  const json before = stages();
+  trained("out", {"--set", "train.steps=20"});
+  EXPECT_EQ(stages(), before) << "a command that finds its stages done changes nothing";
 }
 
 TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
   const std::string set = "train.steps=6";
-  figures(run({"prep", "tiny.yaml", "--out", "out", "--set", set, "--json", "--quiet"}),
-          {"tables", "records", "documents", "tokens", "vocab", "facts_trained"});
+  const json prepared =
+      figures(run({"prep", "tiny.yaml", "--out", "out", "--set", set, "--json", "--quiet"}),
+              {"tables", "records", "documents", "tokens", "vocab", "facts_trained"});
+  EXPECT_EQ(prepared["documents"],
+            json::parse(read("out/prep.json"))["sources"][0]["documents_train"])
+      << "as the tokens, without validation";
   const json plan = figures(run({"plan", "tiny.yaml", "--set", set, "--json"}),
                             {"parameters", "steps", "total_bytes", "bytes"});
   const json trained = figures(train("out", {"--set", set, "--json"}),

@@ -71,6 +71,27 @@ TEST(Harness, RecallIsRightOnlyWhereTheAnswerIsWholeAndThenEnds) {
               model.log_probability_of_next() + model.log_probability_of_other(), kNear);
 }
 
+TEST(Harness, AShownAnswerIsWhatTheModelSaysToItsEndAndOthersAreCutBehindTheFirstWrongToken) {
+  Bigram model = speaker();
+  std::vector<Item> items(8, recall("A", "a", "xyz", 0));
+  items[2].prompt = "f";
+  items[4].answer = "bc";
+  const Evaluation e = evaluated(model, items);
+  EXPECT_THAT(shown_answers(e.answers, "recall"), testing::ElementsAre(0, 2, 4, 6));
+  EXPECT_TRUE(shown_answers(e.answers, "choice").empty());
+  const auto expect = [&](std::size_t i, const std::string& given, bool cut) {
+    EXPECT_EQ(e.answers[i].given, given) << i;
+    EXPECT_EQ(e.answers[i].cut, cut) << i;
+  };
+  expect(0, "bc", false);
+  expect(1, "b", true);
+  expect(2, std::string(16, 'f'), true);  // until the model takes no more
+  expect(4, "bc", false);
+  expect(6, "bc", false);
+  EXPECT_TRUE(e.answers[4].right);
+  EXPECT_FALSE(e.answers[6].right) << "the score is as it was";
+}
+
 TEST(Harness, ScoresStandardErrorsAndChanceByTaskAndBundle) {
   Bigram model = speaker();
   const Evaluation e = evaluated(

@@ -19,6 +19,13 @@ class Ledger : public FolderTest {
     return RunLedger::open(env, clock, out(),
                            {.spec_hash = hash, .resolved_yaml = yaml, .facts = std::move(facts)});
   }
+  // By the spec of hash aaaa.
+  void finish_a_stage(const std::string& yaml) {
+    auto ledger = open("aaaa", yaml);
+    ASSERT_TRUE(ledger.ok()) << ledger.error().message;
+    ASSERT_TRUE(ledger->begin("prep", "h1").ok());
+    ASSERT_TRUE(ledger->finish("prep").ok());
+  }
   std::string out() const { return join_path(dir, "out"); }
   std::string run_json() { return env.read_file(join_path(out(), "run.json")).value(); }
   ManualClock clock;
@@ -96,10 +103,107 @@ TEST_F(Ledger, AFolderHeldByAnotherProcessIsFreeOnceThatProcessIsKilled) {
   ::close(ready[1]);
 }
 
-TEST_F(Ledger, AnotherSpecsFolderIsRefusedWithBothHashesAndTheKeysThatDiffer) {
-  ASSERT_TRUE(open("aaaa", "train:\n  steps: 100\nseed: 1\n").ok());
+TEST_F(Ledger, AFolderThatSomebodyElseFilledIsRefusedAndLeftAsItIs) {
+  for (const char* name : {"facts.csv", "resolved.yaml", "b", "a"})
+    put(join_path(dir, name), "not ours\n");
+  const auto refused =
+      RunLedger::open(env, clock, dir, {.spec_hash = "aaaa", .resolved_yaml = "seed: 1\n"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(exit_code(refused.error().kind), 3);
+  EXPECT_EQ(refused.error().message,
+            dir +
+                " is not empty and no boreal output folder (it has no run.json; it holds a, b, "
+                "facts.csv and 1 more): give another --out");
+  EXPECT_EQ(env.list_dir(dir).value().size(), 4U);
+  EXPECT_EQ(env.read_file(join_path(dir, "resolved.yaml")).value(), "not ours\n");
+}
+
+TEST_F(Ledger, AFolderThatAKilledRunOnlyBeganIsTakenAsIsAnEmptyOne) {
+  ASSERT_TRUE(env.make_dirs(out()).ok());
+  EXPECT_TRUE(open().ok());
+  ASSERT_TRUE(env.remove_all(join_path(out(), "run.json")).ok());
+  put(join_path(out(), "run.json.tmp"), "{");
+  EXPECT_TRUE(open().ok()) << "the lock and half a run.json";
+}
+
+TEST_F(Ledger, AnotherSpecTakesAFolderInWhichNothingWasFinished) {
+  {
+    auto ledger = open("aaaa", "seed: 1\n", {{"isa", "avx2"}});
+    ASSERT_TRUE(ledger->begin("prep", "h1").ok());
+  }
+  auto ledger = open("bbbb", "seed: 2\n", {{"isa", "avx512"}});
+  ASSERT_TRUE(ledger.ok()) << ledger.error().message;
+  EXPECT_TRUE(ledger->stages().empty());
+  EXPECT_TRUE(ledger->changed_facts().empty());
+  EXPECT_EQ(env.read_file(join_path(out(), "resolved.yaml")).value(), "seed: 2\n");
+  EXPECT_THAT(run_json(), HasSubstr("bbbb"));
+}
+
+TEST_F(Ledger, AnotherSpecIsRefusedWhereACheckpointIsThoughNoStageIsDone) {
+  { ASSERT_TRUE(open("aaaa").ok()); }
+  ASSERT_TRUE(env.make_dirs(join_path(out(), "checkpoints/step-7")).ok());
+  EXPECT_THAT(open("bbbb").error().message, HasSubstr("another spec"));
+  EXPECT_TRUE(open("aaaa").ok());
+}
+
+TEST_F(Ledger, AStagesTimeIsTheSumAndItsMemoryTheLargestOfItsAttempts) {
+  constexpr std::int64_t kHuge = std::int64_t{1} << 60;
+  {
+    auto ledger = open();
+    ASSERT_TRUE(ledger->begin("train", "h1").ok());
+    clock.advance(10);  // ends with an error
+  }
+  {
+    auto ledger = open();
+    ASSERT_TRUE(ledger->begin("train", "h1").ok());
+    clock.advance(5);
+    ASSERT_TRUE(ledger->finish("train").ok());
+    EXPECT_EQ(ledger->stages()[0].wall_s, 15);
+    EXPECT_EQ(ledger->stages()[0].attempts, 2);
+    EXPECT_GT(ledger->stages()[0].peak_rss_bytes, 1 << 20);
+    EXPECT_EQ(ledger->peak_rss_bytes(), ledger->stages()[0].peak_rss_bytes);
+  }
+  std::string json = run_json();
+  const std::string key = "\"peak_rss_bytes\": ";
+  const std::size_t at = json.find(key) + key.size();
+  put(join_path(out(), "run.json"),
+      json.replace(at, json.find(',', at) - at, std::to_string(kHuge)));
+  auto ledger = open();
+  ASSERT_TRUE(ledger->begin("train", "h1").ok());
+  clock.advance(1);
+  ASSERT_TRUE(ledger->finish("train").ok());
+  EXPECT_EQ(ledger->stages()[0].wall_s, 16);
+  EXPECT_EQ(ledger->peak_rss_bytes(), kHuge);
+  ASSERT_TRUE(ledger->begin("train", "h2").ok());
+  ASSERT_TRUE(ledger->finish("train").ok());
+  EXPECT_EQ(ledger->stages()[0].wall_s, 0) << "of this input";
+  EXPECT_LT(ledger->peak_rss_bytes(), kHuge);
+}
+
+TEST_F(Ledger, AnAttemptThatFindsItsStageDoneChangesNothing) {
+  {
+    auto ledger = open();
+    ASSERT_TRUE(ledger->begin("prep", "h1").ok());
+    clock.advance(8);
+    ASSERT_TRUE(ledger->finish("prep").ok());
+    ASSERT_TRUE(ledger->found_done("prep").ok());
+    EXPECT_EQ(ledger->stages()[0].wall_s, 8) << "a first attempt counts";
+  }
   const std::string before = run_json();
-  const auto other = open("bbbb", "train:\n  steps: 200\nseed: 1\n");
+  auto ledger = open();
+  clock.advance(100);
+  ASSERT_TRUE(ledger->begin("prep", "h1").ok());
+  clock.advance(0.25);
+  ASSERT_TRUE(ledger->finish("prep").ok());
+  ASSERT_TRUE(ledger->found_done("prep").ok());
+  EXPECT_EQ(run_json(), before);
+}
+
+TEST_F(Ledger, AnotherSpecsFolderIsRefusedWithBothHashesAndTheKeysThatDiffer) {
+  ASSERT_NO_FATAL_FAILURE(finish_a_stage("train:\n  steps: 100\nseed: 1\n"));
+  const std::string before = run_json();
+  const auto other =
+      open("bbbb", "train:\n  steps: 200\nseed: 1\neval:\n  prompts: [does not count]\n");
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(exit_code(other.error().kind), 3);
   EXPECT_EQ(other.error().message,
@@ -119,7 +223,7 @@ TEST_F(Ledger, ManyDifferencesAreCountedNotListed) {
     now += fmt::format("key{}: 1\n", i);
     was += fmt::format("key{}: 2\n", i);
   }
-  ASSERT_TRUE(open("aaaa", was).ok());
+  ASSERT_NO_FATAL_FAILURE(finish_a_stage(was));
   const auto other = open("bbbb", now);
   EXPECT_THAT(other.error().message, HasSubstr("key21: 1, was 2\n  and 18 more\n"));
 }
@@ -152,6 +256,8 @@ TEST(SpecDifference, FindsChangedAddedAndRemovedKeysInNestedListsAndMaps) {
                              "a: 1\nb:\n  - name: x\n    w: 2\nc: \"\"\n"),
               ElementsAre("b.0.w: 1, was 2", "b.1.name: y, was absent", "c: absent, was \"\""));
   EXPECT_TRUE(differing_keys("a: [1, 2]", "a:\n  - 1\n  - 2\n").empty());
+  EXPECT_THAT(differing_keys("a: 1\nab: 1\nb: {a: 1}", "a: 2\nab: 2\nb: {a: 2}", {"a"}),
+              ElementsAre("ab: 1, was 2", "b.a: 1, was 2"));
   EXPECT_THAT(differing_keys("a: [", "a: 1"), ElementsAre("(the new spec is no YAML)"));
 }
 

@@ -71,16 +71,16 @@ TEST_F(ProgressTest, ANoticeStandsOnItsOwnLineAboveTheRedrawnOne) {
   EXPECT_THAT(out[2], HasSubstr("5/1,000"));
 }
 
-TEST_F(ProgressTest, FieldsAreNotAskedForWhenNothingIsPrinted) {
+TEST_F(ProgressTest, TheLastLineHasTheFieldsOfTheLastUpdate) {
   Progress progress(clock, options(false));
-  int asked = 0;
-  for (int step = 1; step <= 100; ++step) {
+  for (int step = 1; step <= 1000; ++step)
     progress.update(step, [&] {
-      ++asked;
-      return std::vector<ProgressField>{};
+      return std::vector<ProgressField>{{"loss", std::to_string(step)}};
     });
-  }
-  EXPECT_EQ(asked, 1);
+  progress.finish();
+  ASSERT_EQ(out.size(), 2U);
+  EXPECT_THAT(out[0], HasSubstr("loss 1\n"));
+  EXPECT_THAT(out[1], HasSubstr("100 %  loss 1000  took"));
 }
 
 TEST_F(ProgressTest, QuietPrintsNothingAtAll) {
@@ -89,6 +89,10 @@ TEST_F(ProgressTest, QuietPrintsNothingAtAll) {
   {
     Progress progress(clock, quiet);
     progress.update(1);
+    progress.update(2, [&] {
+      ADD_FAILURE() << "fields were asked for";
+      return std::vector<ProgressField>{};
+    });
     progress.print("notice");
     progress.finish();
   }

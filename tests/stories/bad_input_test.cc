@@ -160,11 +160,32 @@ TEST_F(BadInput, ADamagedCheckpointIsAnErrorWhereNamedAndPassedOverWhereNot) {
 TEST_F(BadInput, AnOutThatAnotherSpecWroteNamesTheKeysThatDiffer) {
   trained("out", {"--set", "train.steps=2"});
   const auto before = files_of("out");
-  expect_error(train("out", {"--set", "train.steps=3", "--set", "seed=9"}), 3,
-               {"another spec", "train.steps: 3, was 2", "seed: 9, was 7"});
+  const Outcome other =
+      train("out", {"--set", "train.steps=3", "--set", "seed=9", "--set", "eval.every_steps=5",
+                    "--set", "checkpoint.keep=1", "--set", "threads=1"});
+  expect_error(other, 3, {"another spec", "train.steps: 3, was 2", "seed: 9, was 7"});
+  for (const char* does_not_count : {"eval.", "checkpoint.", "threads", "world"})
+    EXPECT_THAT(other.err, testing::Not(testing::HasSubstr(does_not_count)));
   auto after = files_of("out");
   after.erase(".lock");
   for (const auto& [name, content] : after) EXPECT_EQ(content, before.at(name)) << name;
+}
+
+TEST_F(BadInput, AnOutOfForeignFilesIsRefusedAndLeftAsItIs) {
+  ASSERT_TRUE(env.make_dirs(path("mine/tokenizer")).ok());
+  file("mine/facts.csv", "mine\n");
+  file("mine/tokenizer/tokenizer.json", "mine\n");
+  for (const char* verb : {"prep", "train", "run", "eval"})
+    expect_error(run({verb, "tiny.yaml", "--out", "mine"}), 3,
+                 {"mine is not empty", "no run.json", "facts.csv, tokenizer", "--out"});
+  EXPECT_EQ(env.list_dir(path("mine")).value().size(), 2U);
+  EXPECT_EQ(read("mine/facts.csv"), "mine\n");
+}
+
+TEST_F(BadInput, AMendedSpecTakesTheOutThatItsFirstTryLeft) {
+  expect_error(train("out", {"--set", "data.sources=[{table: stone.csv}]"}), 3, {"stone.csv"});
+  trained("out", {"--set", "train.steps=2"});
+  EXPECT_THAT(read("out/resolved.yaml"), testing::HasSubstr("stones.csv"));
 }
 
 TEST_F(BadInput, AnOutThatAnotherProcessHoldsNamesTheHolder) {
