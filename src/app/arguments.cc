@@ -1,11 +1,6 @@
 #include "app/arguments.h"
 
-#include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
-#include <memory>
-#include <new>
-#include <string_view>
+#include "app/parser.h"
 
 #include "spec/reader.h"
 
@@ -168,7 +163,9 @@ void add_tokens(CLI::App& app, Arguments& args) {
       "  boreal tokens find out/quickstart/shards --text iron\n");
 }
 
-void build(CLI::App& app, Arguments& args) {
+}  // namespace
+
+void build_parser(CLI::App& app, Arguments& args) {
   app.set_version_flag("--version", std::string("boreal ") + BOREAL_VERSION);
   app.require_subcommand(1);
   app.fallthrough(false);
@@ -229,65 +226,6 @@ void build(CLI::App& app, Arguments& args) {
     common(app.get_subcommand(name));
   add_tokenizer(app, args);
   add_tokens(app, args);
-}
-
-struct Verb {
-  const char* name;
-  Status (*run)(const Arguments&);
-};
-constexpr Verb kVerbs[] = {
-    {"run", run_recipe},    {"prep", run_prep},         {"train", run_train},
-    {"eval", run_eval},     {"generate", run_generate}, {"logits", run_logits},
-    {"export", run_export}, {"import", run_import},     {"tokenizer", run_tokenizer},
-    {"tokens", run_tokens}, {"plan", run_plan},         {"machine", run_machine}};
-
-int report(const Error& error) {
-  std::fflush(stdout);
-  std::fprintf(stderr, "boreal: %s\n", error.message.c_str());
-  return exit_code(error.kind);
-}
-
-// The parser would only say that a verb is required.
-Status known_verb(const char* word) {
-  std::string names;
-  for (const Verb& verb : kVerbs) {
-    if (word == std::string_view(verb.name)) return Done{};
-    names += std::string(names.empty() ? "" : ", ") + verb.name;
-  }
-  return wrong_usage("there is no verb \"{}\"; the verbs are {}", word, names);
-}
-
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
-  Arguments args;
-  CLI::App app{
-      "boreal: scientific documents and tables to a trained, evaluated language model\n\n"
-      "Start with:  boreal run recipes/quickstart.yaml"};
-  build(app, args);
-  if (argc > 1 && argv[1][0] != '-')
-    if (const Status status = known_verb(argv[1]); !status.ok()) return report(status.error());
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
-  }
-  const CLI::App* verb = app.get_subcommands().front();
-  args.verb = verb->get_name();
-  if (!verb->get_subcommands().empty()) args.sub = verb->get_subcommands().front()->get_name();
-  try {
-    for (const Verb& known : kVerbs)
-      if (args.verb == known.name) {
-        const Status status = known.run(args);
-        return status.ok() ? 0 : report(status.error());
-      }
-  } catch (const std::bad_alloc&) {
-    return report(failed("out of memory; `boreal plan SPEC` says what a run needs"));
-  } catch (const std::exception& error) {
-    return report(failed("unexpected: {}", error.what()));
-  }
-  return 2;
 }
 
 }  // namespace boreal::app

@@ -1,5 +1,5 @@
-// The command line as a plain struct. arguments.cc alone knows the parser; a verb is a function of
-// Arguments.
+// The command line as a plain struct. arguments.cc and command_line.cc alone know the parser; a
+// verb is a function of Arguments.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,8 @@
 // The command line is a contract: scripts and tests rely on its words, figures and exit codes.
 #include <signal.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
@@ -25,6 +28,12 @@ class CommandLine : public Story {
     for (const std::string& key : keys) EXPECT_TRUE(object.contains(key)) << key << ": " << last;
     return object;
   }
+  // Exit code of `boreal LINE` as a shell runs it; stderr goes to the file err.
+  int shell(const std::string& line) {
+    const int status =
+        std::system(fmt::format("cd '{}' && ('{}' {}) 2> err", dir, BOREAL_PROGRAM, line).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
 };
 
 TEST_F(CommandLine, VersionAndHelpGoToStdoutAndExit0) {
@@ -35,6 +44,19 @@ TEST_F(CommandLine, VersionAndHelpGoToStdoutAndExit0) {
   EXPECT_EQ(help.code, 0);
   EXPECT_EQ(help.err, "");
   EXPECT_THAT(help.out, HasSubstr("boreal run recipes/quickstart.yaml"));
+}
+
+TEST_F(CommandLine, OutputThatIsLostIsAFailureThatSaysWhy) {
+  EXPECT_EQ(shell("plan tiny.yaml --json > /dev/full"), 1);
+  EXPECT_EQ(read("err"), "boreal: cannot write to stdout: No space left on device\n");
+  EXPECT_EQ(shell("--help > /dev/full"), 1);
+  EXPECT_EQ(shell("plan tiny.yaml >&-"), 1);
+  EXPECT_EQ(read("err"), "boreal: cannot write to stdout: Bad file descriptor\n");
+  EXPECT_EQ(shell("plan tiny.yaml <&- > out 2>&-"), 0);
+  EXPECT_EQ(shell("tokenizer train --in stones.csv --out t.json --vocab 300 --quiet >&-"), 0)
+      << "it prints nothing";
+  EXPECT_EQ(shell("tokenizer encode --tokenizer t.json --in stones.csv > /dev/full"), 1);
+  EXPECT_THAT(read("err"), HasSubstr("cannot write to stdout: No space left on device"));
 }
 
 TEST_F(CommandLine, EveryVerbIsListedAndItsHelpHasAnExampleThatNamesIt) {

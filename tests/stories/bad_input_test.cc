@@ -192,20 +192,15 @@ class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
     EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
-    handler_ = ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limited{bytes, before_.rlim_max};
     EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
   }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
   FileSizeLimit(const FileSizeLimit&) = delete;
   FileSizeLimit& operator=(const FileSizeLimit&) = delete;
 
  private:
   rlimit before_{};
-  sighandler_t handler_ = SIG_DFL;
 };
 
 TEST_F(BadInput, AFileThatMayNotGrowFailsAndTheRunGoesOnOnceItMay) {
