@@ -128,7 +128,6 @@ void add_tokens(CLI::App& app, Arguments& args) {
     sub->add_option("path", args.path, "a shard (path without .bin) or a folder of shards")
         ->required()
         ->type_name("PATH");
-    sub->add_flag("--json", args.json, "one JSON object as the last line");
     return sub;
   };
   add("ls", "shards with documents, tokens and sizes");
@@ -170,7 +169,7 @@ void build_parser(CLI::App& app, Arguments& args) {
   app.require_subcommand(1);
   app.fallthrough(false);
   const auto common = [&](CLI::App* verb) {
-    verb->add_flag("--json", args.json, "one JSON object as the last line of stdout");
+    verb->add_flag("--json", args.json, "the figures as one JSON object: the last line of stdout");
     verb->add_flag("--quiet", args.quiet, "no progress");
     return verb;
   };
@@ -226,6 +225,8 @@ void build_parser(CLI::App& app, Arguments& args) {
     common(app.get_subcommand(name));
   add_tokenizer(app, args);
   add_tokens(app, args);
+  for (const char* name : {"tokenizer", "tokens"})
+    for (CLI::App* sub : app.get_subcommand(name)->get_subcommands({})) common(sub);
 }
 
 }  // namespace boreal::app

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "app/figures.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "infer/session.h"
@@ -74,10 +75,7 @@ Status run_generate(const Arguments& args) {
                     {"tokens", completions[i].tokens},
                     {"stopped", completions[i].stopped}});
   }
-  if (args.json)
-    std::printf("%s\n", nlohmann::ordered_json{{"completions", json}}
-                            .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-                            .c_str());
+  print_figures(args, {{"completions", json}});
   return Done{};
 }
 
@@ -106,7 +104,12 @@ Status run_logits(const Arguments& args) {
       {"logits", tensor::Tensor(logits.data(), DType::f32,
                                 tensor::Shape{static_cast<std::int64_t>(ids.size()),
                                               session.model->config().vocab})}};
-  return tensor::write_safetensors(env, args.to, named, {});
+  RETURN_IF_ERROR(tensor::write_safetensors(env, args.to, named, {}));
+  print_figures(args, {{"model", args.model},
+                       {"to", args.to},
+                       {"tokens", ids.size()},
+                       {"vocab", session.model->config().vocab}});
+  return Done{};
 }
 
 Status run_eval_of_model(const Arguments& args) {
@@ -130,11 +133,8 @@ Status run_eval_of_model(const Arguments& args) {
   if (!args.out.empty())
     RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, args.model));
   std::printf("%s\n", monitor::to_text(score_table(evaluation)).c_str());
-  if (args.json)
-    std::printf("%s\n",
-                nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model))
-                    .dump()
-                    .c_str());
+  print_figures(args,
+                nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model)));
   return Done{};
 }
 
@@ -154,11 +154,24 @@ Status run_export(const Arguments& args) {
     ASSIGN_OR_RETURN(const auto parsed, text::Tokenizer::parse(options.tokenizer_json, tokenizer));
     if (const auto end = parsed.end_of_text()) options.end_of_text = *end;
   }
-  return model::write_hf_folder(env, args.to, model, memory, options);
+  RETURN_IF_ERROR(model::write_hf_folder(env, args.to, model, memory, options));
+  print_figures(args, {{"checkpoint", args.checkpoint},
+                       {"to", args.to},
+                       {"dtype", name_of(options.dtype)},
+                       {"parameters", model.parameter_count()},
+                       {"tokenizer", !options.tokenizer_json.empty()}});
+  return Done{};
 }
 
 Status run_import(const Arguments& args) {
-  return train::import_checkpoint(Env::real(), args.from, args.to);
+  Env& env = Env::real();
+  RETURN_IF_ERROR(train::import_checkpoint(env, args.from, args.to));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, args.to));
+  print_figures(args, {{"from", args.from},
+                       {"to", args.to},
+                       {"parameters", model::Decoder(config).parameter_count()},
+                       {"tokenizer", env.exists(join_path(args.to, "tokenizer.json"))}});
+  return Done{};
 }
 
 }  // namespace boreal::app

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/figures.h"
 #include "app/report.h"
 #include "app/stages.h"
 #include "device/machine.h"
@@ -90,8 +91,7 @@ Status run_recipe(const Arguments& args) {
       fmt::format("./run generate --model {} --prompt \"{}\"", story.eval.model, prompt);
   ASSIGN_OR_RETURN(const std::string report, write_report(run, story));
   print_summary(story, report);
-  if (args.json)
-    std::printf("%s\n", figures(run, story, run.clock.now_s() - start_s, report).dump().c_str());
+  print_figures(args, figures(run, story, run.clock.now_s() - start_s, report));
   return Done{};
 }
 

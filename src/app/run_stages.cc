@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/figures.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "model/decoder.h"
@@ -11,10 +12,6 @@
 namespace boreal::app {
 
 namespace {
-
-void print_json(const Arguments& args, const nlohmann::ordered_json& json) {
-  if (args.json) std::printf("%s\n", json.dump().c_str());
-}
 
 // NaN has no JSON.
 nlohmann::ordered_json number(double value) {
@@ -50,7 +47,7 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
                               {"steps", steps},
                               {"total_bytes", plan.total_bytes()}};
   for (const auto& [name, bytes] : plan.classes()) json["bytes"][name] = bytes;
-  print_json(args, json);
+  print_figures(args, json);
   return Done{};
 }
 
@@ -75,12 +72,12 @@ Status run_prep(const Arguments& args) {
                           s.documents_train + s.documents_valid, s.tokens_train, dropped});
   }
   std::printf("%s\n", monitor::to_text(table).c_str());
-  print_json(args, {{"tables", prep.tables},
-                    {"records", prep.records},
-                    {"documents", prep.documents},
-                    {"tokens", prep.tokens},
-                    {"vocab", prep.vocab},
-                    {"facts_trained", prep.facts_trained}});
+  print_figures(args, {{"tables", prep.tables},
+                       {"records", prep.records},
+                       {"documents", prep.documents},
+                       {"tokens", prep.tokens},
+                       {"vocab", prep.vocab},
+                       {"facts_trained", prep.facts_trained}});
   return Done{};
 }
 
@@ -97,17 +94,17 @@ Status run_train(const Arguments& args) {
       "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
       static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
       summary.validation_loss, summary.tokens_per_s, summary.checkpoint.c_str());
-  print_json(args, {{"steps", summary.steps},
-                    {"tokens", summary.tokens},
-                    {"loss", number(summary.loss)},
-                    {"validation_loss", number(summary.validation_loss)},
-                    {"wall_s", summary.wall_s},
-                    {"tokens_per_s", summary.tokens_per_s},
-                    {"flop_utilisation", summary.flop_utilisation},
-                    {"parameters", summary.parameters},
-                    {"first_step", summary.first_step},
-                    {"checkpoint", summary.checkpoint},
-                    {"peak_rss_bytes", device::peak_rss_bytes()}});
+  print_figures(args, {{"steps", summary.steps},
+                       {"tokens", summary.tokens},
+                       {"loss", number(summary.loss)},
+                       {"validation_loss", number(summary.validation_loss)},
+                       {"wall_s", summary.wall_s},
+                       {"tokens_per_s", summary.tokens_per_s},
+                       {"flop_utilisation", summary.flop_utilisation},
+                       {"parameters", summary.parameters},
+                       {"first_step", summary.first_step},
+                       {"checkpoint", summary.checkpoint},
+                       {"peak_rss_bytes", device::peak_rss_bytes()}});
   return Done{};
 }
 
@@ -119,11 +116,8 @@ Status run_eval(const Arguments& args) {
   std::printf("%s\n", monitor::to_text(score_table(outcome.evaluation)).c_str());
   if (std::isfinite(outcome.perplexity))
     std::printf("perplexity on validation records: %.4f\n", outcome.perplexity);
-  if (args.json) {
-    const auto json = nlohmann::ordered_json::parse(
-        eval::results_json(outcome.evaluation, outcome.perplexity, outcome.model));
-    std::printf("%s\n", json.dump().c_str());
-  }
+  print_figures(args, nlohmann::ordered_json::parse(eval::results_json(
+                          outcome.evaluation, outcome.perplexity, outcome.model)));
   return Done{};
 }
 

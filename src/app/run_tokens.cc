@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/figures.h"
 #include "app/stages.h"
 #include "tensor/safetensors.h"
 #include "tokens/inspect.h"
@@ -12,13 +13,6 @@ namespace boreal::app {
 namespace {
 
 using monitor::NumberStyle;
-
-void print_json(const Arguments& args, const nlohmann::ordered_json& json) {
-  if (args.json)
-    std::printf(
-        "%s\n",
-        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
-}
 
 Status list(Env& env, const Arguments& args, bool verify) {
   ASSIGN_OR_RETURN(const std::vector<std::string> prefixes, tokens::list_shards(env, args.path));
@@ -45,7 +39,7 @@ Status list(Env& env, const Arguments& args, bool verify) {
     tokens += info.tokens;
   }
   std::printf("%s", monitor::to_text(table).c_str());
-  print_json(args, {{"shards", prefixes.size()}, {"documents", documents}, {"tokens", tokens}});
+  print_figures(args, {{"shards", prefixes.size()}, {"documents", documents}, {"tokens", tokens}});
   return Done{};
 }
 
@@ -69,6 +63,7 @@ Status head(Env& env, const Arguments& args) {
     ASSIGN_OR_RETURN(tokenizer, text::Tokenizer::load(env, args.tokenizer));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> prefixes, tokens::list_shards(env, args.path));
+  std::size_t shown = 0;
   for (const std::string& prefix : prefixes) {
     ASSIGN_OR_RETURN(const auto shard,
                      tokens::ShardReader::open(env, prefix, {.meta_optional = true}));
@@ -76,7 +71,9 @@ Status head(Env& env, const Arguments& args) {
     std::printf("%s (* counts in the loss)\n", prefix.c_str());
     for (const tokens::InspectedDocument& d : documents)
       RETURN_IF_ERROR(print_document(d, tokenizer));
+    shown += documents.size();
   }
+  print_figures(args, {{"shards", prefixes.size()}, {"documents", shown}});
   return Done{};
 }
 
@@ -94,7 +91,7 @@ Status find(Env& env, const Arguments& args) {
       ++found;
     }
   }
-  print_json(args, {{"found", found}});
+  print_figures(args, {{"found", found}});
   return Done{};
 }
 
@@ -116,7 +113,7 @@ Status stats(Env& env, const Arguments& args) {
                           s.length_p90, s.length_max, s.ids_distinct});
   }
   std::printf("%s", monitor::to_text(table).c_str());
-  if (args.json) std::printf("%s\n", monitor::to_json(table).c_str());
+  print_figures(args, nlohmann::ordered_json::parse(monitor::to_json(table)));
   return Done{};
 }
 
@@ -169,7 +166,12 @@ Status batches(const Arguments& args) {
     for (std::int64_t step = begin; step < end; ++step) all.push_back(stream.batch(step, {}));
   }
   if (all.empty()) return refused("{}: no such batches", args.steps);
-  return write_batches(run.env, args.to, all);
+  RETURN_IF_ERROR(write_batches(run.env, args.to, all));
+  print_figures(args, {{"to", args.to},
+                       {"batches", all.size()},
+                       {"rows", all[0].rows},
+                       {"sequence", all[0].sequence}});
+  return Done{};
 }
 
 }  // namespace

@@ -142,7 +142,53 @@ TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
   ASSERT_EQ(said["completions"].size(), 2U);
   EXPECT_EQ(said["completions"][1]["prompt"], "Bra ");
   EXPECT_LE(said["completions"][0]["tokens"].size(), 5U);
-  figures(run({"tokens", "ls", "out/shards", "--json"}), {});
+}
+
+TEST_F(CommandLine, TheVerbsThatWriteFilesOrLookIntoThemHaveFiguresToo) {
+  trained("out", {"--set", "train.steps=2"});
+  const std::string model = "out/checkpoints/step-2";
+  file("ids.txt", "1 2 3");
+  const json exported = figures(run({"export", "--checkpoint", model, "--to", "hf", "--json"}),
+                                {"checkpoint", "to", "dtype", "tokenizer"});
+  const json imported =
+      figures(run({"import", "--from", "hf", "--to", "back", "--json"}), {"from", "to"});
+  EXPECT_EQ(imported["parameters"], exported["parameters"]);
+  const json logits = figures(
+      run({"logits", "--model", model, "--ids", "ids.txt", "--to", "l.safetensors", "--json"}),
+      {"model", "to", "vocab"});
+  EXPECT_EQ(logits["tokens"], 3);
+  figures(run({"tokens", "ls", "out/shards", "--json"}), {"shards", "documents", "tokens"});
+  figures(run({"tokens", "verify", "out/shards", "--json"}), {"shards", "documents", "tokens"});
+  figures(run({"tokens", "stats", "out/shards", "--json"}), {"rows"});
+  figures(run({"tokens", "find", "out/shards", "--text", "Ara", "--json"}), {"found"});
+  const json head = figures(
+      run({"tokens", "head", "out/shards/stones/train", "--count", "3", "--json"}), {"shards"});
+  EXPECT_EQ(head["documents"], 3);
+  const json batches =
+      figures(run({"tokens", "batches", "tiny.yaml", "--set", "train.steps=2", "--out", "out",
+                   "--steps", "0..2", "--to", "b.safetensors", "--json", "--quiet"}),
+              {"to", "rows", "sequence"});
+  EXPECT_EQ(batches["batches"], 2);
+}
+
+TEST_F(CommandLine, TheTokenizersFiguresFollowNoOutputOfItsOwn) {
+  const json trained = figures(run({"tokenizer", "train", "--in", "stones.csv", "--out", "t.json",
+                                    "--vocab", "300", "--json"}),
+                               {"out", "bytes"});
+  EXPECT_EQ(trained["vocab"], 300);
+  const std::vector<std::string> encode = {"tokenizer", "encode",     "--tokenizer", "t.json",
+                                           "--in",      "stones.csv", "--json",      "--out"};
+  auto to_file = encode;
+  to_file.push_back("ids");
+  const json ids = figures(run(to_file), {"out", "bytes"});
+  const json back = figures(run({"tokenizer", "decode", "--tokenizer", "t.json", "--in", "ids",
+                                 "--out", "text", "--json"}),
+                            {"out", "tokens"});
+  EXPECT_EQ(ids["tokens"], back["tokens"]);
+  EXPECT_EQ(ids["bytes"], back["bytes"]);
+  auto to_stdout = encode;
+  to_stdout.push_back("-");
+  expect_error(run(to_stdout), 2, {"--json", "stdout", "--out"});
 }
 
 TEST_F(CommandLine, EvalTakesTheNewestCheckpointOfARunThatWasStopped) {
