@@ -10,6 +10,9 @@ namespace {
 
 using Sections = std::vector<std::string>;
 
+constexpr const char* kModelHelp =
+    "a run's output folder (its newest checkpoint), a checkpoint or a Hugging Face folder";
+
 // A verb with its spec argument, the options that all such verbs share, and the keys that it reads.
 CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
                         const std::string& what, const std::string& examples,
@@ -30,9 +33,7 @@ CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
 
 void add_generate(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("generate", "complete prompts with a model");
-  verb->add_option("--model", args.model, "a checkpoint or a Hugging Face folder")
-      ->required()
-      ->type_name("DIR");
+  verb->add_option("--model", args.model, kModelHelp)->required()->type_name("DIR");
   verb->add_option("--prompt", args.prompts, "one or several prompts; - reads one from stdin")
       ->required()
       ->type_name("TEXT");
@@ -51,8 +52,7 @@ void add_generate(CLI::App& app, Arguments& args) {
   verb->add_option("--seed", args.seed, "of the draws")->capture_default_str();
   verb->footer(
       "Examples:\n"
-      "  boreal generate --model out/quickstart/checkpoints/step-4000 --prompt \"The symbol of "
-      "iron is\"\n"
+      "  boreal generate --model out/quickstart --prompt \"The symbol of iron is\"\n"
       "  boreal generate --model HF_DIR --prompt A B --temperature 0.8 --top-p 0.95 --seed 7\n");
 }
 
@@ -60,9 +60,7 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
   add_generate(app, args);
   CLI::App* logits =
       app.add_subcommand("logits", "write the logits of a token sequence, to compare models");
-  logits->add_option("--model", args.model, "a checkpoint or a Hugging Face folder")
-      ->required()
-      ->type_name("DIR");
+  logits->add_option("--model", args.model, kModelHelp)->required()->type_name("DIR");
   logits->add_option("--ids", args.in, "decimal ids separated by blanks; -: stdin")
       ->required()
       ->type_name("FILE");
@@ -70,18 +68,20 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
       ->required()
       ->type_name("FILE.safetensors");
   logits->footer(
-      "Example:\n  boreal logits --model out/run/checkpoints/step-100 --ids ids.txt --to "
+      "Example:\n  boreal logits --model out/quickstart --ids ids.txt --to "
       "logits.safetensors\n");
 
   CLI::App* exported = app.add_subcommand("export", "write a checkpoint as a Hugging Face folder");
-  exported->add_option("--checkpoint", args.checkpoint, "folder of the checkpoint")
+  exported
+      ->add_option("--checkpoint", args.checkpoint,
+                   "a checkpoint, or a run's output folder (its newest checkpoint)")
       ->required()
       ->type_name("DIR");
   exported->add_option("--to", args.to, "new folder")->required()->type_name("DIR");
   exported->add_option("--dtype", args.dtype, "fp32 or bf16; default: the model's")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   exported->footer(
-      "Example:\n  boreal export --checkpoint out/run/checkpoints/step-100 --to out/run/hf\n");
+      "Example:\n  boreal export --checkpoint out/quickstart --to out/quickstart/hf\n");
 
   CLI::App* imported =
       app.add_subcommand("import", "read a Hugging Face folder and write it as a checkpoint");
@@ -91,6 +91,16 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
   imported->add_option("--to", args.to, "new folder")->required()->type_name("DIR");
   imported->footer("Example:\n  boreal import --from gpt2 --to out/gpt2\n");
 }
+
+constexpr const char* kTrainExample =
+    "Example:\n  boreal tokenizer train --in corpus.txt --out tokenizer.json --vocab 8192\n";
+constexpr const char* kEncodeExamples =
+    "Examples:\n"
+    "  boreal tokenizer encode --tokenizer tokenizer.json --in a.txt --out ids.txt\n"
+    "  echo hello | boreal tokenizer encode --tokenizer tokenizer.json --in - --out -\n";
+constexpr const char* kDecodeExample =
+    "Example:\n"
+    "  boreal tokenizer decode --tokenizer tokenizer.json --in ids.txt --out a.txt\n";
 
 void add_tokenizer(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("tokenizer", "train a tokenizer, encode and decode");
@@ -112,31 +122,32 @@ void add_tokenizer(CLI::App& app, Arguments& args) {
     if (encode)
       sub->add_flag("--special", args.special,
                     "special tokens written in the text become their ids");
+    sub->footer(encode ? kEncodeExamples : kDecodeExample);
   }
-  verb->footer(
-      "Examples:\n"
-      "  boreal tokenizer train --in corpus.txt --out tokenizer.json --vocab 8192\n"
-      "  boreal tokenizer encode --tokenizer tokenizer.json --in a.txt --out ids.txt\n"
-      "  echo hello | boreal tokenizer encode --tokenizer tokenizer.json --in - --out -\n");
+  train->footer(kTrainExample);
+  verb->footer(std::string(kTrainExample) + kEncodeExamples + kDecodeExample);
 }
 
 void add_tokens(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("tokens", "look into token shards");
   verb->require_subcommand(1);
-  const auto add = [&](const char* name, const char* what) {
+  const auto add = [&](const std::string& name, const char* what, const std::string& line) {
     CLI::App* sub = verb->add_subcommand(name, what);
+    sub->footer("Example:\n  boreal tokens " + name + " " + line + "\n");
     sub->add_option("path", args.path, "a shard (path without .bin) or a folder of shards")
         ->required()
         ->type_name("PATH");
     return sub;
   };
-  add("ls", "shards with documents, tokens and sizes");
-  CLI::App* head = add("head", "the first documents");
+  const std::string folder = "out/quickstart/shards";
+  add("ls", "shards with documents, tokens and sizes", folder);
+  CLI::App* head = add("head", "the first documents",
+                       folder + " --count 3 --tokenizer out/quickstart/tokenizer/tokenizer.json");
   head->add_option("--count", args.count, "documents")->capture_default_str();
   head->add_option("--tokenizer", args.tokenizer, "show text instead of ids")->type_name("FILE");
-  add("stats", "lengths and commonest ids");
-  add("verify", "read everything and check every hash");
-  CLI::App* find = add("find", "documents whose provenance holds a text");
+  add("stats", "lengths and commonest ids", folder);
+  add("verify", "read everything and check every hash", folder);
+  CLI::App* find = add("find", "documents whose provenance holds a text", folder + " --text iron");
   find->add_option("--text", args.text, "what to look for")->required();
   find->add_option("--count", args.count, "documents")->capture_default_str();
   CLI::App* batches = verb->add_subcommand(
@@ -156,6 +167,9 @@ void add_tokens(CLI::App& app, Arguments& args) {
                    "tensors input, target, weight, position, doc_begin [steps, rows, sequence]")
       ->required()
       ->type_name("FILE.safetensors");
+  batches->footer(
+      "Example:\n"
+      "  boreal tokens batches recipes/quickstart.yaml --steps 0..10 --to batches.safetensors\n");
   verb->footer(
       "Examples:\n"
       "  boreal tokens ls out/quickstart/shards\n"
@@ -200,14 +214,13 @@ void build_parser(CLI::App& app, Arguments& args) {
                    "auto: from the newest whole checkpoint; never; or a checkpoint's folder")
       ->capture_default_str();
   train->add_flag("--dry-run", args.dry_run, "print what the run needs and stop");
-  CLI::App* eval =
-      common(add_spec_verb(app, args, "eval", "score a model",
-                           "  boreal eval recipes/quickstart.yaml\n"
-                           "  boreal eval --model out/quickstart/checkpoints/step-4000 --tasks "
-                           "out/quickstart/eval/choice.jsonl\n",
-                           {"eval", "data"}));
+  CLI::App* eval = common(add_spec_verb(app, args, "eval", "score a model",
+                                        "  boreal eval recipes/quickstart.yaml\n"
+                                        "  boreal eval --model out/quickstart --tasks "
+                                        "out/quickstart/eval/choice.jsonl\n",
+                                        {"eval", "data"}));
   eval->add_option("--model", args.model,
-                   "a checkpoint or a Hugging Face folder; default: the run's newest checkpoint")
+                   std::string(kModelHelp) + "; default: the run's newest checkpoint")
       ->type_name("DIR");
   eval->add_option("--tasks", args.tasks, "names of OUT/eval/NAME.jsonl or paths of item files")
       ->delimiter(',')

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "app/figures.h"
+#include "app/places.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "infer/session.h"
@@ -41,7 +42,8 @@ infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequen
 Status run_generate(const Arguments& args) {
   Env& env = Env::real();
   const auto pool = make_pool(env);
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
   std::vector<infer::Request> requests;
@@ -83,7 +85,8 @@ Status run_logits(const Arguments& args) {
   Env& env = Env::real();
   const auto pool = make_pool(env);
   ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   std::vector<std::int32_t> ids;
   std::istringstream stream(text);
   for (std::string word; stream >> word;) {
@@ -105,7 +108,7 @@ Status run_logits(const Arguments& args) {
                                 tensor::Shape{static_cast<std::int64_t>(ids.size()),
                                               session.model->config().vocab})}};
   RETURN_IF_ERROR(tensor::write_safetensors(env, args.to, named, {}));
-  print_figures(args, {{"model", args.model},
+  print_figures(args, {{"model", folder},
                        {"to", args.to},
                        {"tokens", ids.size()},
                        {"vocab", session.model->config().vocab}});
@@ -117,7 +120,8 @@ Status run_eval_of_model(const Arguments& args) {
     return wrong_usage("eval: give a SPEC, or --model and --tasks");
   Env& env = Env::real();
   const auto pool = make_pool(env);
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   infer::EngineLimits limits = limits_of(session, 8);
   limits.rows = std::max<std::int64_t>(512, limits.capacity);
@@ -131,31 +135,31 @@ Status run_eval_of_model(const Arguments& args) {
                    eval::evaluate(engine, limits, *tokenizer, items));
   const double none = std::numeric_limits<double>::quiet_NaN();
   if (!args.out.empty())
-    RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, args.model));
+    RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, folder));
   std::printf("%s\n", monitor::to_text(score_table(evaluation)).c_str());
-  print_figures(args,
-                nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model)));
+  print_figures(args, nlohmann::ordered_json::parse(eval::results_json(evaluation, none, folder)));
   return Done{};
 }
 
 Status run_export(const Arguments& args) {
   Env& env = Env::real();
-  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, args.checkpoint));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.checkpoint, args.quiet));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, folder));
   const model::Decoder model(config);
   parallel::ShardedState state(model.parameters(), false);
   const auto memory = [&](const nn::Parameter& p) { return state.master(p); };
-  RETURN_IF_ERROR(model::read_weights(env, args.checkpoint, model, memory));
+  RETURN_IF_ERROR(model::read_weights(env, folder, model, memory));
   model::HfExport options{.dtype = config.dtype};
   if (args.dtype == "fp32") options.dtype = DType::f32;
   if (args.dtype == "bf16") options.dtype = DType::bf16;
-  const std::string tokenizer = join_path(args.checkpoint, "tokenizer.json");
+  const std::string tokenizer = join_path(folder, "tokenizer.json");
   if (env.exists(tokenizer)) {
     ASSIGN_OR_RETURN(options.tokenizer_json, env.read_file(tokenizer));
     ASSIGN_OR_RETURN(const auto parsed, text::Tokenizer::parse(options.tokenizer_json, tokenizer));
     if (const auto end = parsed.end_of_text()) options.end_of_text = *end;
   }
   RETURN_IF_ERROR(model::write_hf_folder(env, args.to, model, memory, options));
-  print_figures(args, {{"checkpoint", args.checkpoint},
+  print_figures(args, {{"checkpoint", folder},
                        {"to", args.to},
                        {"dtype", name_of(options.dtype)},
                        {"parameters", model.parameter_count()},

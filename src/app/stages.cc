@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "app/places.h"
 #include "app/signals.h"
 #include "base/hash.h"
 #include "ckpt/folder.h"
@@ -176,10 +177,8 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
 Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const std::string& model,
                                const std::vector<std::string>& tasks) {
   RETURN_IF_ERROR(run.ledger->begin("eval", run.hash));
-  std::string folder = model;
-  if (folder.empty()) {
-    ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
-  }
+  ASSIGN_OR_RETURN(const std::string folder,
+                   model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
   const std::int64_t context = session.model->config().context;
   const infer::EngineLimits limits{
@@ -229,10 +228,8 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
 Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model) {
   std::vector<Completed> all;
   if (run.spec.eval.prompts.empty()) return all;
-  std::string folder = model;
-  if (folder.empty()) {
-    ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
-  }
+  ASSIGN_OR_RETURN(const std::string folder,
+                   model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;

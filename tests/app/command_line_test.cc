@@ -1,4 +1,5 @@
 // The command line is a contract: scripts and tests rely on its words, figures and exit codes.
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -60,16 +61,44 @@ TEST_F(CommandLine, OutputThatIsLostIsAFailureThatSaysWhy) {
 }
 
 TEST_F(CommandLine, EveryVerbIsListedAndItsHelpHasAnExampleThatNamesIt) {
+  const auto expect_example = [&](std::vector<std::string> words) {
+    const std::string verb = fmt::format("boreal {}", fmt::join(words, " "));
+    words.push_back("--help");
+    const Outcome help = run(words);
+    EXPECT_EQ(help.code, 0) << verb;
+    const auto example = help.out.find("Example");
+    ASSERT_NE(example, std::string::npos) << verb;
+    EXPECT_THAT(help.out.substr(example), HasSubstr(verb + " "));
+    EXPECT_THAT(help.out, testing::Not(HasSubstr("step-"))) << "goes stale";
+  };
   const Outcome help = run({"--help"});
   for (const char* verb : {"run", "prep", "train", "eval", "generate", "logits", "export", "import",
                            "tokenizer", "tokens", "plan", "machine"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + verb + " ")) << verb;
-    const Outcome of_verb = run({verb, "--help"});
-    EXPECT_EQ(of_verb.code, 0) << verb;
-    const auto example = of_verb.out.find("Example");
-    ASSERT_NE(example, std::string::npos) << verb;
-    EXPECT_THAT(of_verb.out.substr(example), HasSubstr(std::string("boreal ") + verb)) << verb;
+    expect_example({verb});
   }
+  for (const char* sub : {"train", "encode", "decode"}) expect_example({"tokenizer", sub});
+  for (const char* sub : {"ls", "head", "stats", "verify", "find", "batches"})
+    expect_example({"tokens", sub});
+}
+
+TEST_F(CommandLine, AModelMayBeTheFolderOfARunWhichStandsForItsNewestWholeCheckpoint) {
+  trained("out", {"--set", "train.steps=14", "--set", "checkpoint.keep=0"});
+  const auto ask = [&](const std::string& model) {
+    return run({"generate", "--model", model, "--prompt", "Ara "});
+  };
+  const Outcome named = ask("out/checkpoints/step-14");
+  EXPECT_EQ(named.err, "");
+  for (const char* model : {"out", "out/checkpoints"}) {
+    const Outcome found = ask(model);
+    EXPECT_EQ(found.out, named.out);
+    EXPECT_EQ(found.err, "the model is out/checkpoints/step-14\n");
+  }
+  flip("out/checkpoints/step-14/rank-0.bin", 1000, 1);
+  expect_error(ask("out"), 0, {"warning", "step 14", "the model is out/checkpoints/step-7\n"});
+  EXPECT_EQ(
+      figures(run({"export", "--checkpoint", "out", "--to", "hf", "--json"}), {"to"})["checkpoint"],
+      "out/checkpoints/step-7");
 }
 
 TEST_F(CommandLine, HelpOfTrainListsTheKeysThatOthersRelyOn) {
