@@ -1,5 +1,8 @@
 #include "app/arguments.h"
 
+#include <charconv>
+#include <limits>
+
 #include "app/parser.h"
 
 #include "spec/reader.h"
@@ -31,24 +34,40 @@ CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
   return verb;
 }
 
+// A number of the line. The parser's own tests print bounds of 300 digits, and let nan pass.
+template <class T>
+std::function<std::string(const std::string&)> number(T low, T high, const char* expected) {
+  return [=](const std::string& text) -> std::string {
+    T value{};
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = code == std::errc() && end == text.data() + text.size();
+    if (whole && value >= low && value <= high) return "";
+    return fmt::format("\"{}\" is not {}", text, expected);
+  };
+}
+
+auto whole_number(std::int64_t low, const char* expected) {
+  return number<std::int64_t>(low, std::numeric_limits<std::int64_t>::max(), expected);
+}
+
 void add_generate(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("generate", "complete prompts with a model");
   verb->add_option("--model", args.model, kModelHelp)->required()->type_name("DIR");
   verb->add_option("--prompt", args.prompts, "one or several prompts; - reads one from stdin")
       ->required()
       ->type_name("TEXT");
-  verb->add_option("--max-tokens", args.max_tokens, "tokens to add")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  verb->add_option("--max-tokens", args.max_tokens,
+                   "tokens to add, at most what the model's context holds; default: 64")
+      ->check(whole_number(1, "a whole number from 1 up"));
   verb->add_option("--temperature", args.temperature, "0: the likeliest token each time")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(0.0, std::numeric_limits<double>::max(), "a finite number from 0 up"));
   verb->add_option("--top-k", args.top_k, "only the k likeliest; 0: all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, "a whole number from 0 up"));
   verb->add_option("--top-p", args.top_p, "only the likeliest that hold this share")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number(0.0, 1.0, "a share from 0 to 1"));
   verb->add_option("--seed", args.seed, "of the draws")->capture_default_str();
   verb->footer(
       "Examples:\n"
@@ -104,7 +123,6 @@ constexpr const char* kDecodeExample =
 
 void add_tokenizer(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("tokenizer", "train a tokenizer, encode and decode");
-  verb->require_subcommand(1);
   CLI::App* train = verb->add_subcommand("train", "train a byte-level BPE on a text file");
   train->add_option("--in", args.in, "text; -: stdin")->type_name("TEXT");
   train->add_option("--out", args.out, "tokenizer.json to write")->required()->type_name("FILE");
@@ -130,7 +148,6 @@ void add_tokenizer(CLI::App& app, Arguments& args) {
 
 void add_tokens(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("tokens", "look into token shards");
-  verb->require_subcommand(1);
   const auto add = [&](const std::string& name, const char* what, const std::string& line) {
     CLI::App* sub = verb->add_subcommand(name, what);
     sub->footer("Example:\n  boreal tokens " + name + " " + line + "\n");
@@ -143,13 +160,17 @@ void add_tokens(CLI::App& app, Arguments& args) {
   add("ls", "shards with documents, tokens and sizes", folder);
   CLI::App* head = add("head", "the first documents",
                        folder + " --count 3 --tokenizer out/quickstart/tokenizer/tokenizer.json");
-  head->add_option("--count", args.count, "documents")->capture_default_str();
+  head->add_option("--count", args.count, "documents of each shard")
+      ->capture_default_str()
+      ->check(whole_number(1, "a whole number from 1 up"));
   head->add_option("--tokenizer", args.tokenizer, "show text instead of ids")->type_name("FILE");
   add("stats", "lengths and commonest ids", folder);
   add("verify", "read everything and check every hash", folder);
   CLI::App* find = add("find", "documents whose provenance holds a text", folder + " --text iron");
   find->add_option("--text", args.text, "what to look for")->required();
-  find->add_option("--count", args.count, "documents")->capture_default_str();
+  find->add_option("--count", args.count, "documents of each shard; 0: all")
+      ->capture_default_str()
+      ->check(whole_number(0, "a whole number from 0 up"));
   CLI::App* batches = verb->add_subcommand(
       "batches", "write the batches of steps [a, b) of a spec, to compare with other programs");
   batches->add_option("spec", args.spec, "the spec of the run")->required()->type_name("SPEC.yaml");
@@ -180,7 +201,6 @@ void add_tokens(CLI::App& app, Arguments& args) {
 
 void build_parser(CLI::App& app, Arguments& args) {
   app.set_version_flag("--version", std::string("boreal ") + BOREAL_VERSION);
-  app.require_subcommand(1);
   app.fallthrough(false);
   const auto common = [&](CLI::App* verb) {
     verb->add_flag("--json", args.json, "the figures as one JSON object: the last line of stdout");

@@ -1,17 +1,20 @@
 // Runs the verb that a line names, and turns what went wrong into one message and an exit code.
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <iterator>
 #include <new>
+#include <span>
 #include <string_view>
 
 #include "app/parser.h"
+#include "spec/node.h"
 
 namespace boreal::app {
 
@@ -50,14 +53,49 @@ int report(const Error& error) {
   return exit_code(error.kind);
 }
 
-// The parser would only say that a verb is required.
-Status known_verb(const char* word) {
-  std::string names;
-  for (const Verb& verb : kVerbs) {
-    if (word == std::string_view(verb.name)) return Done{};
-    names += std::string(names.empty() ? "" : ", ") + verb.name;
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
+  const auto near = spec::nearest(word, known);
+  return near ? fmt::format("; did you mean {}?", *near) : "";
+}
+
+// The first words of the line are verbs while there are verbs to choose from. `at` ends as the one
+// that was chosen; the parser would only say that one is required.
+Status find_verb(std::span<char*> words, CLI::App*& at) {
+  std::string line = "boreal";
+  for (const char* word : words) {
+    std::vector<std::string> names;
+    for (const CLI::App* verb : at->get_subcommands({})) names.push_back(verb->get_name());
+    if (names.empty()) return Done{};
+    if (std::string_view(word).starts_with('-')) return Done{};
+    if (std::find(names.begin(), names.end(), word) == names.end())
+      return wrong_usage("{} has no verb \"{}\"{}; its verbs are {}", line, word,
+                         did_you_mean(word, names), fmt::join(names, ", "));
+    at = at->get_subcommand(word);
+    line += std::string(" ") + word;
   }
-  return wrong_usage("there is no verb \"{}\"; the verbs are {}", word, names);
+  return Done{};
+}
+
+Error no_verb(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands({})) names.push_back(verb->get_name());
+  return wrong_usage("a verb (subcommand) is missing: {}", fmt::join(names, ", "));
+}
+
+// What the parser complains about, in one message. It would name a missing option before the wrong
+// word that was meant to be it.
+Error wrong_line(const CLI::ParseError& error, std::span<char*> words, CLI::App& verb) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : verb.get_options())
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  for (const std::string_view word : words) {
+    const std::string flag(word.substr(0, word.find('=')));
+    if (!flag.starts_with("--") || flag.size() == 2) continue;
+    if (std::find(flags.begin(), flags.end(), flag) == flags.end())
+      return wrong_usage("there is no option {}{}; --help lists them", flag,
+                         did_you_mean(flag, flags));
+  }
+  return wrong_usage("{}; --help tells more", error.what());
 }
 
 Status run_verb(const Arguments& args) {
@@ -82,16 +120,20 @@ int run_command_line(int argc, char** argv) {
       "boreal: scientific documents and tables to a trained, evaluated language model\n\n"
       "Start with:  boreal run recipes/quickstart.yaml"};
   build_parser(app, args);
-  if (argc > 1 && argv[1][0] != '-')
-    if (const Status status = known_verb(argv[1]); !status.ok()) return report(status.error());
+  const std::span<char*> words(argv + 1, argv + std::max(argc, 1));
+  CLI::App* verb = &app;
+  if (const Status known = find_verb(words, verb); !known.ok()) return report(known.error());
   try {
     app.parse(argc, argv);
+    if (!verb->get_subcommands({}).empty()) return report(no_verb(*verb));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? finish(Done{}) : 2;
+    if (error.get_exit_code() != 0) return report(wrong_line(error, words, *verb));
+    app.exit(error);
+    return finish(Done{});
   }
-  const CLI::App* verb = app.get_subcommands().front();
-  args.verb = verb->get_name();
-  if (!verb->get_subcommands().empty()) args.sub = verb->get_subcommands().front()->get_name();
+  const bool nested = verb->get_parent() != &app;
+  args.verb = nested ? verb->get_parent()->get_name() : verb->get_name();
+  if (nested) args.sub = verb->get_name();
   try {
     return finish(run_verb(args));
   } catch (const std::bad_alloc&) {

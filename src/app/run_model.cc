@@ -21,6 +21,8 @@ namespace boreal::app {
 
 namespace {
 
+constexpr std::int64_t kMaxTokens = 64;
+
 std::unique_ptr<device::Pool> make_pool(Env& env) {
   return std::make_unique<device::Pool>(device::read_machine(env).cores, true);
 }
@@ -46,13 +48,16 @@ Status run_generate(const Arguments& args) {
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
+  if (args.max_tokens.value_or(0) > context)
+    return wrong_usage("--max-tokens: {}, but the model's context is {}", *args.max_tokens,
+                       context);
   std::vector<infer::Request> requests;
   std::vector<std::string> prompts;
   for (const std::string& given : args.prompts) {
     ASSIGN_OR_RETURN(prompts.emplace_back(),
                      given == "-" ? read_input(env, "-") : Result<std::string>(given));
     infer::Request request{.prompt = tokenizer->encode(prompts.back()),
-                           .max_tokens = args.max_tokens,
+                           .max_tokens = args.max_tokens.value_or(kMaxTokens),
                            .sampling = {args.temperature, args.top_k, args.top_p,
                                         static_cast<std::uint64_t>(args.seed)}};
     if (request.prompt.empty()) return wrong_usage("--prompt: an empty prompt");

@@ -246,7 +246,40 @@ TEST_F(BadInput, WrongCommandLinesExit2AndNameTheWrongWord) {
   expect_error(run({"generate", "--model", "m", "--prompt", "a", "--top-p", "2"}), 2, {"--top-p"});
   expect_error(run({"export", "--checkpoint", "c", "--to", "t", "--dtype", "fp8"}), 2, {"--dtype"});
   expect_error(run({"eval"}), 2, {"SPEC"});
-  expect_error(run({"tokenizer"}), 2, {"subcommand"});
+  expect_error(run({"tokenizer"}), 2, {"subcommand", "train, encode, decode"});
+}
+
+TEST_F(BadInput, AWordThatIsNearAnotherIsNamedWithIt) {
+  const auto expect_said = [&](const std::vector<std::string>& line, const std::string& said) {
+    const Outcome outcome = run(line);
+    expect_error(outcome, 2, {said});
+    EXPECT_THAT(outcome.err, testing::StartsWith("boreal: "));
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+  };
+  expect_said({"generate", "--modell", "m", "--prompt", "a"},
+              "no option --modell; did you mean --model?");
+  expect_said({"generate", "--modell=m", "--prompt", "a"}, "did you mean --model?");
+  expect_said({"trian", "tiny.yaml"}, "no verb \"trian\"; did you mean train?");
+  expect_said({"tokenizer", "encod"},
+              "boreal tokenizer has no verb \"encod\"; did you mean encode?");
+  expect_said({"train", "tiny.yaml", "more"}, "more");
+}
+
+TEST_F(BadInput, ANumberOfTheLineIsNamedWithWhatIsExpectedAndNotWithItsBounds) {
+  const auto expect_said = [&](const std::string& option, const std::string& value,
+                               const std::string& said) {
+    const Outcome outcome = run({"generate", "--model", "m", "--prompt", "a", option, value});
+    expect_error(outcome, 2, {option, fmt::format("\"{}\" is not {}", value, said)});
+    EXPECT_LT(outcome.err.size(), 200U) << outcome.err;
+  };
+  for (const char* value : {"-1", "inf", "nan", "1e999", "warm"})
+    expect_said("--temperature", value, "a finite number from 0 up");
+  for (const char* value : {"0", "-1", "1.5", "99999999999999999999"})
+    expect_said("--max-tokens", value, "a whole number from 1 up");
+  for (const char* value : {"nan", "2", "-0.5"})
+    expect_said("--top-p", value, "a share from 0 to 1");
+  expect_said("--top-k", "-1", "a whole number from 0 up");
+  expect_error(run({"tokens", "head", "shards", "--count", "-1"}), 2, {"--count", "\"-1\""});
 }
 
 TEST_F(BadInput, GenerateNamesAMissingModelAnEmptyPromptAndOneBeyondTheContext) {
@@ -257,6 +290,8 @@ TEST_F(BadInput, GenerateNamesAMissingModelAnEmptyPromptAndOneBeyondTheContext) 
   const std::string model = "out/checkpoints/step-2";
   expect_error(ask("gone", "a"), 3, {"gone", "no such folder"});
   expect_error(ask("logs", "a"), 3, {"logs", "manifest.json", "config.json"});
+  expect_error(run({"generate", "--model", model, "--prompt", "a", "--max-tokens", "1000000"}), 2,
+               {"--max-tokens", "1000000", "context is 32"});
   expect_error(ask(model, ""), 2, {"empty prompt"});
   expect_error(ask(model, std::string(500, 'x')), 2, {"tokens", "context is 32"});
   const Outcome good = ask(model, "Ara ");
