@@ -177,11 +177,13 @@ void add_tokens(CLI::App& app, Arguments& args) {
   batches->add_option("--set", args.sets, "override a key of the spec")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  batches->add_option("--out", args.out, "folder of the run (prep must have finished there)")
+  batches
+      ->add_option("--out", args.out,
+                   "folder of the run, default: out/NAME; prep runs first where it has not")
       ->type_name("DIR");
   batches
       ->add_option("--steps", args.steps,
-                   "a..b, counted from 0; \"validation\" for the validation set")
+                   "a..b within the run, counted from 0; \"validation\" for the validation set")
       ->capture_default_str();
   batches
       ->add_option("--to", args.to,

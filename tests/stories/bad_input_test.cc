@@ -265,6 +265,18 @@ TEST_F(BadInput, AWordThatIsNearAnotherIsNamedWithIt) {
   expect_said({"train", "tiny.yaml", "more"}, "more");
 }
 
+TEST_F(BadInput, BatchesBeyondTheRunOrTheMemoryAreRefusedAtOnce) {
+  const auto ask = [&](const std::string& steps, const std::string& set) {
+    return run({"tokens", "batches", "tiny.yaml", "--out", "out", "--set", set, "--steps", steps,
+                "--to", "b.safetensors"});
+  };
+  expect_error(ask("200..201", "train.steps=200"), 2, {"200..201", "the run has 200 steps"});
+  expect_error(ask("0..100000000000", "train.steps=100000000000"), 2,
+               {"256000.0 GB", "this machine has"});
+  expect_error(ask("0..99999999999999999999", "train.steps=2"), 2, {"no range a..b"});
+  EXPECT_FALSE(env.exists(path("out")));
+}
+
 TEST_F(BadInput, ANumberOfTheLineIsNamedWithWhatIsExpectedAndNotWithItsBounds) {
   const auto expect_said = [&](const std::string& option, const std::string& value,
                                const std::string& said) {
