@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "app/eval_tasks.h"
 #include "app/figures.h"
 #include "app/places.h"
 #include "app/stages.h"
@@ -124,6 +125,7 @@ Status run_eval_of_model(const Arguments& args) {
   if (args.model.empty() || args.tasks.empty())
     return wrong_usage("eval: give a SPEC, or --model and --tasks");
   Env& env = Env::real();
+  ASSIGN_OR_RETURN(const std::vector<eval::Item> items, read_tasks(env, args.tasks, "", 0));
   const auto pool = make_pool(env);
   ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
@@ -131,11 +133,6 @@ Status run_eval_of_model(const Arguments& args) {
   infer::EngineLimits limits = limits_of(session, 8);
   limits.rows = std::max<std::int64_t>(512, limits.capacity);
   infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
-  std::vector<eval::Item> items;
-  for (const std::string& task : args.tasks) {
-    ASSIGN_OR_RETURN(auto read, eval::read_items(env, task, 0));
-    std::ranges::move(read, std::back_inserter(items));
-  }
   ASSIGN_OR_RETURN(const eval::Evaluation evaluation,
                    eval::evaluate(engine, limits, *tokenizer, items));
   const double none = std::numeric_limits<double>::quiet_NaN();

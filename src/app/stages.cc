@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "app/eval_tasks.h"
 #include "app/places.h"
 #include "app/signals.h"
 #include "base/hash.h"
@@ -186,17 +187,12 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
   infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
 
   EvalOutcome outcome{.evaluation = {}, .perplexity = kNan, .model = folder};
-  std::vector<eval::Item> items;
   std::vector<std::string> names = tasks.empty() ? run.spec.eval.tasks : tasks;
   if (names.empty())
-    for (const auto& [task, count] : prep.eval_items) names.push_back(task);
-  for (const std::string& name : names) {
-    if (name == "perplexity") continue;
-    const std::string path =
-        name.ends_with(".jsonl") ? name : join_path(run.out, "eval/" + name + ".jsonl");
-    ASSIGN_OR_RETURN(auto read, eval::read_items(run.env, path, run.spec.eval.max_items));
-    std::ranges::move(read, std::back_inserter(items));
-  }
+    for (const auto& [task, count] : prep.eval_items)
+      if (count > 0) names.push_back(task);
+  ASSIGN_OR_RETURN(const std::vector<eval::Item> items,
+                   read_tasks(run.env, names, run.out, run.spec.eval.max_items));
   if (!items.empty()) {
     ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
     monitor::ProgressOptions look = monitor::stderr_progress("eval", run.quiet);

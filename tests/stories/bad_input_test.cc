@@ -277,6 +277,22 @@ TEST_F(BadInput, BatchesBeyondTheRunOrTheMemoryAreRefusedAtOnce) {
   EXPECT_FALSE(env.exists(path("out")));
 }
 
+TEST_F(BadInput, TasksThatWouldCountTwiceAreEmptyOrBelongToNoRun) {
+  const std::string set = "train.steps=2";
+  trained("out", {"--set", set});
+  const auto of_run = [&](const std::string& tasks) {
+    return run({"eval", "tiny.yaml", "--out", "out", "--set", set, "--tasks", tasks});
+  };
+  expect_error(of_run("choice,choice"), 2, {"choice and choice are the same task", "twice"});
+  expect_error(of_run("choice, ./out/eval/choice.jsonl"), 2, {"the same task"});
+  expect_error(of_run("choice, recall_seen"), 0, {});
+  expect_error(of_run("choice,,recall_seen"), 2, {"empty name"});
+  file("none.jsonl", "");
+  expect_error(of_run("none.jsonl"), 3, {"none.jsonl", "no items"});
+  expect_error(run({"eval", "--model", "out", "--tasks", "choice"}), 2,
+               {"\"choice\"", "SPEC", "OUT/eval/choice.jsonl"});
+}
+
 TEST_F(BadInput, ANumberOfTheLineIsNamedWithWhatIsExpectedAndNotWithItsBounds) {
   const auto expect_said = [&](const std::string& option, const std::string& value,
                                const std::string& said) {
