@@ -89,6 +89,7 @@ Status run_generate(const Arguments& args) {
 
 Status run_logits(const Arguments& args) {
   Env& env = Env::real();
+  RETURN_IF_ERROR(check_file_to_write(env, "--to", args.to));
   const auto pool = make_pool(env);
   ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
   ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));

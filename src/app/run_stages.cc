@@ -82,6 +82,9 @@ Status run_prep(const Arguments& args) {
 }
 
 Status run_train(const Arguments& args) {
+  if (args.resume != "auto" && args.resume != "never" && !Env::real().exists(args.resume))
+    return wrong_usage("--resume: \"{}\" is neither auto nor never, nor a checkpoint's folder",
+                       args.resume);
   ASSIGN_OR_RETURN(Run run, open_run(args));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   if (args.dry_run) {

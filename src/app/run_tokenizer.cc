@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/figures.h"
+#include "app/places.h"
 #include "base/env.h"
 #include "text/bpe_trainer.h"
 #include "text/tokenizer.h"
@@ -85,6 +86,7 @@ Status decode(Env& env, const Arguments& args, const text::Tokenizer& tokenizer)
 
 Status run_tokenizer(const Arguments& args) {
   Env& env = Env::real();
+  if (!to_stdout(args.out)) RETURN_IF_ERROR(check_file_to_write(env, "--out", args.out));
   if (args.sub == "train") return train(env, args);
   if (args.json && to_stdout(args.out))
     return wrong_usage(

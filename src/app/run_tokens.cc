@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/figures.h"
+#include "app/places.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "tensor/safetensors.h"
@@ -196,6 +197,7 @@ Status add_validation(Run& run, const train::TrainInput& input,
 }
 
 Status batches(const Arguments& args) {
+  RETURN_IF_ERROR(check_file_to_write(Env::real(), "--to", args.to));
   const bool validation = args.steps == "validation";
   StepRange range;
   if (!validation) {

@@ -85,6 +85,11 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
                                    {"cp", spec.mesh.cp},
                                    {"ep", spec.mesh.ep}})
     if (size != 1) return wrong_usage("mesh.{} is {}, but the world has 1 rank", axis, size);
+  if (args.out.empty() && (spec.name.find('/') != std::string::npos || spec.name.starts_with('.')))
+    return wrong_usage(
+        "name is \"{}\", but is the folder in out/: without / and no dot at its start; --out takes "
+        "any folder",
+        spec.name);
   const device::Machine machine = device::read_machine(env);
   Run run{.env = env,
           .clock = Clock::real(),

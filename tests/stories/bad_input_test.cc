@@ -293,6 +293,24 @@ TEST_F(BadInput, TasksThatWouldCountTwiceAreEmptyOrBelongToNoRun) {
                {"\"choice\"", "SPEC", "OUT/eval/choice.jsonl"});
 }
 
+TEST_F(BadInput, AFolderWhereAFileIsToBeWrittenIsNamedBeforeTheWork) {
+  ASSERT_TRUE(env.make_dirs(path("made")).ok());
+  file("ids.txt", "1");
+  expect_error(run({"tokenizer", "train", "--in", "stones.csv", "--out", "made"}), 2,
+               {"--out", "made is a folder"});
+  expect_error(run({"logits", "--model", "gone", "--ids", "ids.txt", "--to", "made"}), 2,
+               {"--to", "made is a folder"});
+  EXPECT_EQ(leftovers("."), std::vector<std::string>{});
+}
+
+TEST_F(BadInput, AResumeOrANameThatCannotBeMeantIsRefusedBeforeAFolderIsMade) {
+  expect_error(train("out", {"--resume", "nver"}), 2, {"\"nver\"", "auto", "never", "folder"});
+  EXPECT_FALSE(env.exists(path("out")));
+  for (const char* name : {"../evil", ".hidden", "a/b"})
+    expect_error(run({"train", "tiny.yaml", "--set", std::string("name=") + name}), 2,
+                 {"name is", name, "--out"});
+}
+
 TEST_F(BadInput, ANumberOfTheLineIsNamedWithWhatIsExpectedAndNotWithItsBounds) {
   const auto expect_said = [&](const std::string& option, const std::string& value,
                                const std::string& said) {
