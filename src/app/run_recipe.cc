@@ -5,8 +5,10 @@
 
 #include "app/figures.h"
 #include "app/report.h"
+#include "app/shell_quotes.h"
 #include "app/stages.h"
 #include "device/machine.h"
+#include "eval/item.h"
 #include "monitor/metrics.h"
 
 namespace boreal::app {
@@ -50,6 +52,13 @@ bool train_done(const Run& run) {
              join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec))));
 }
 
+// Something that this model was trained to complete.
+std::string prompt_to_try(const Run& run) {
+  if (!run.spec.eval.prompts.empty()) return run.spec.eval.prompts.front();
+  const auto items = eval::read_items(run.env, join_path(run.out, "eval/recall_seen.jsonl"), 0);
+  return items.ok() ? items->front().prompt : "YOUR TEXT";
+}
+
 void print_summary(const Story& story, const std::string& report) {
   monitor::Table table = score_table(story.eval.evaluation);
   std::printf("\n%s\n", monitor::to_text(table).c_str());
@@ -85,10 +94,9 @@ Status run_recipe(const Arguments& args) {
   ASSIGN_OR_RETURN(story.samples, sample_stage(run, ""));
   RETURN_IF_ERROR(run.ledger->finish("samples"));
   story.peak_rss_bytes = device::peak_rss_bytes();
-  const std::string prompt =
-      run.spec.eval.prompts.empty() ? "The symbol of iron is" : run.spec.eval.prompts.front();
   story.generate_command =
-      fmt::format("./run generate --model {} --prompt \"{}\"", story.eval.model, prompt);
+      fmt::format("./run generate --model {} --prompt {}", in_shell_quotes(story.eval.model),
+                  in_shell_quotes(prompt_to_try(run)));
   ASSIGN_OR_RETURN(const std::string report, write_report(run, story));
   print_summary(story, report);
   print_figures(args, figures(run, story, run.clock.now_s() - start_s, report));

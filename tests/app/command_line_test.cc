@@ -139,6 +139,25 @@ TEST_F(CommandLine, ARecipeRunsToItsReportAndASecondTimeSkipsWhatIsDone) {
     EXPECT_EQ(again[same], figures_once[same]) << same;
 }
 
+TEST_F(CommandLine, TheLineAtTheEndOfARunAsksOfItsOwnTableAndAShellTakesItAsItIs) {
+  const std::vector<std::string> line = {"run",   "tiny.yaml",     "--out",  "o'ut $HOME",
+                                         "--set", "train.steps=2", "--quiet"};
+  const Outcome own = run(line);
+  ASSERT_EQ(own.code, 0) << own.err;
+  const std::string begin = "ask it yourself: ./run ";
+  const auto at = own.out.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  const std::string command = own.out.substr(at + begin.size());
+  EXPECT_THAT(command,
+              StartsWith("generate --model 'o'\\''ut $HOME/checkpoints/step-2' --prompt "));
+  EXPECT_THAT(command, testing::Not(HasSubstr("iron")));
+  EXPECT_EQ(shell(command.substr(0, command.find('\n'))), 0) << read("err");
+  auto with_prompt = line;
+  with_prompt.insert(with_prompt.end(), {"--set", "eval.prompts=[\"Ara's `mass` $HOME\"]"});
+  with_prompt[3] = "out";
+  EXPECT_THAT(run(with_prompt).out, HasSubstr("--prompt 'Ara'\\''s `mass` $HOME'\n"));
+}
+
 TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
   const std::string set = "train.steps=6";
   figures(run({"prep", "tiny.yaml", "--out", "out", "--set", set, "--json", "--quiet"}),
