@@ -107,6 +107,9 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
     for (const std::string& change : run.ledger->changed_facts())
       std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
   }
+  if (spec.threads > machine.cores)
+    std::fprintf(stderr, "warning: threads is %ld, but this machine has %ld cores: it is slower\n",
+                 static_cast<long>(spec.threads), static_cast<long>(machine.cores));
   run.pool = std::make_unique<device::Pool>(spec.threads > 0 ? spec.threads : machine.cores, true);
   return run;
 }
@@ -139,6 +142,9 @@ Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
       stream.synthetic_vocab = run.spec.model.vocab;
     } else if (!asked.shards.empty()) {
       stream.prefix = input_path(run, asked.shards, ".idx");
+      if (!run.env.exists(stream.prefix + ".idx"))
+        return refused("data.sources.{}.shards: there is no {}.idx, neither here nor in {}", i,
+                       stream.prefix, run.spec.data.root);
     } else {
       if (source.train_prefix.empty())
         return refused("source {}: no training documents", source.name);

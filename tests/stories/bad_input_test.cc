@@ -311,6 +311,27 @@ TEST_F(BadInput, AResumeOrANameThatCannotBeMeantIsRefusedBeforeAFolderIsMade) {
                  {"name is", name, "--out"});
 }
 
+TEST_F(BadInput, ShardsThatAreNotThereOrHaveNoTokenizerAreNamed) {
+  expect_error(
+      train("out", {"--set", "data.sources=[{shards: gone/train}]", "--set", "model.vocab=300"}), 3,
+      {"data.sources.0.shards", "gone/train.idx"});
+  trained("made", {"--set", "train.steps=2"});
+  expect_error(train("bare", {"--set", "data.sources=[{shards: made/shards/stones/train}]"}), 2,
+               {"model.vocab", "data.tokenizer"});
+}
+
+TEST_F(BadInput, ATableMayHaveBlanksInItsNameAndAnEndingInCapitals) {
+  file("my stones.CSV", read("stones.csv"));
+  trained("out", {"--set", "data.sources=[{table: my stones.CSV}]", "--set", "train.steps=2"});
+  EXPECT_TRUE(env.exists(path("out/shards/my_stones/train.idx")));
+}
+
+TEST_F(BadInput, MoreThreadsThanCoresAreWarnedOfOnce) {
+  const Outcome outcome = run({"plan", "tiny.yaml", "--set", "threads=300"});
+  expect_error(outcome, 0, {"warning: threads is 300, but this machine has"});
+  EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1);
+}
+
 TEST_F(BadInput, ANumberOfTheLineIsNamedWithWhatIsExpectedAndNotWithItsBounds) {
   const auto expect_said = [&](const std::string& option, const std::string& value,
                                const std::string& said) {
