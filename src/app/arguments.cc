@@ -1,10 +1,10 @@
 #include "app/arguments.h"
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <limits>
 
 #include "app/parser.h"
-
 #include "spec/reader.h"
 
 namespace boreal::app {

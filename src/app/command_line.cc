@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -55,23 +56,23 @@ int report(const Error& error) {
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
   const auto near = spec::nearest(word, known);
-  return near ? fmt::format("; did you mean {}?", *near) : "";
+  return near ? fmt::format(" (did you mean {}?)", *near) : "";
 }
 
 // The first words of the line are verbs while there are verbs to choose from. `at` ends as the one
 // that was chosen; the parser would only say that one is required.
 Status find_verb(std::span<char*> words, CLI::App*& at) {
-  std::string line = "boreal";
+  std::string of;
   for (const char* word : words) {
     std::vector<std::string> names;
     for (const CLI::App* verb : at->get_subcommands({})) names.push_back(verb->get_name());
     if (names.empty()) return Done{};
     if (std::string_view(word).starts_with('-')) return Done{};
     if (std::find(names.begin(), names.end(), word) == names.end())
-      return wrong_usage("{} has no verb \"{}\"{}; its verbs are {}", line, word,
-                         did_you_mean(word, names), fmt::join(names, ", "));
+      return wrong_usage("there is no verb \"{}\"{}; the verbs{} are {}", word,
+                         did_you_mean(word, names), of, fmt::join(names, ", "));
     at = at->get_subcommand(word);
-    line += std::string(" ") + word;
+    of = std::string(" of ") + word;
   }
   return Done{};
 }

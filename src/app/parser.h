@@ -2,9 +2,11 @@
 // (command_line.cc). Thread rule: the main thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include "app/arguments.h"
+
+namespace CLI {
+class App;
+}
 
 namespace boreal::app {
 

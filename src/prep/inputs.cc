@@ -32,13 +32,9 @@ Result<Input> classify(const spec::SourceSpec& source, std::size_t index) {
   input.name = source.name;
   if (input.name.empty())
     input.name = input.path.empty() ? "synthetic" : corpus::data_stem(input.path);
-  const auto in_a_name = [](unsigned char c) {
+  const bool plain = std::all_of(input.name.begin(), input.name.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-' || c >= 0x80;
-  };
-  if (source.name.empty())  // "my alloys.csv" is a good file: my_alloys
-    std::replace_if(
-        input.name.begin(), input.name.end(), [&](char c) { return !in_a_name(c); }, '_');
-  const bool plain = std::all_of(input.name.begin(), input.name.end(), in_a_name);
+  });
   if (!plain || input.name.empty() || input.name[0] == '.') {
     return wrong_usage(
         "data.sources.{}: the name '{}' names a folder; use letters, digits, '_', '-' and '.' (set "

@@ -48,7 +48,9 @@ class Nobody {
  public:
   Nobody() { was_root_ = ::geteuid() == 0 && ::setresuid(65534, 65534, 0) == 0; }
   ~Nobody() {
-    if (was_root_) EXPECT_EQ(::setresuid(0, 0, 0), 0);
+    if (was_root_) {
+      EXPECT_EQ(::setresuid(0, 0, 0), 0);
+    }
   }
   Nobody(const Nobody&) = delete;
   Nobody& operator=(const Nobody&) = delete;

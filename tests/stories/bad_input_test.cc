@@ -257,17 +257,17 @@ TEST_F(BadInput, AWordThatIsNearAnotherIsNamedWithIt) {
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
   };
   expect_said({"generate", "--modell", "m", "--prompt", "a"},
-              "no option --modell; did you mean --model?");
-  expect_said({"generate", "--modell=m", "--prompt", "a"}, "did you mean --model?");
-  expect_said({"trian", "tiny.yaml"}, "no verb \"trian\"; did you mean train?");
+              "no option --modell (did you mean --model?)");
+  expect_said({"generate", "--modell=m", "--prompt", "a"}, "(did you mean --model?)");
+  expect_said({"trian", "tiny.yaml"}, "no verb \"trian\" (did you mean train?)");
   expect_said({"tokenizer", "encod"},
-              "boreal tokenizer has no verb \"encod\"; did you mean encode?");
+              "no verb \"encod\" (did you mean encode?); the verbs of tokenizer are");
   expect_said({"train", "tiny.yaml", "more"}, "more");
 }
 
 TEST_F(BadInput, BatchesBeyondTheRunOrTheMemoryAreRefusedAtOnce) {
-  const auto ask = [&](const std::string& steps, const std::string& set) {
-    return run({"tokens", "batches", "tiny.yaml", "--out", "out", "--set", set, "--steps", steps,
+  const auto ask = [&](const std::string& range, const std::string& set) {
+    return run({"tokens", "batches", "tiny.yaml", "--out", "out", "--set", set, "--steps", range,
                 "--to", "b.safetensors"});
   };
   expect_error(ask("200..201", "train.steps=200"), 2, {"200..201", "the run has 200 steps"});
@@ -286,7 +286,7 @@ TEST_F(BadInput, TasksThatWouldCountTwiceAreEmptyOrBelongToNoRun) {
   expect_error(of_run("choice,choice"), 2, {"choice and choice are the same task", "twice"});
   expect_error(of_run("choice, ./out/eval/choice.jsonl"), 2, {"the same task"});
   expect_error(of_run("choice, recall_seen"), 0, {});
-  expect_error(of_run("choice,,recall_seen"), 2, {"empty name"});
+  expect_error(of_run("choice, ,recall_seen"), 2, {"empty name"});
   file("none.jsonl", "");
   expect_error(of_run("none.jsonl"), 3, {"none.jsonl", "no items"});
   expect_error(run({"eval", "--model", "out", "--tasks", "choice"}), 2,
