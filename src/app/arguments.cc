@@ -1,12 +1,10 @@
 #include "app/arguments.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
-#include <memory>
-#include <new>
-#include <string_view>
+#include <charconv>
+#include <limits>
 
+#include "app/parser.h"
 #include "spec/reader.h"
 
 namespace boreal::app {
@@ -14,6 +12,9 @@ namespace boreal::app {
 namespace {
 
 using Sections = std::vector<std::string>;
+
+constexpr const char* kModelHelp =
+    "a run's output folder (its newest checkpoint), a checkpoint or a Hugging Face folder";
 
 // A verb with its spec argument, the options that all such verbs share, and the keys that it reads.
 CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
@@ -33,31 +34,44 @@ CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
   return verb;
 }
 
+// A number of the line. The parser's own tests print bounds of 300 digits, and let nan pass.
+template <class T>
+std::function<std::string(const std::string&)> number(T low, T high, const char* expected) {
+  return [=](const std::string& text) -> std::string {
+    T value{};
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool whole = code == std::errc() && end == text.data() + text.size();
+    if (whole && value >= low && value <= high) return "";
+    return fmt::format("\"{}\" is not {}", text, expected);
+  };
+}
+
+auto whole_number(std::int64_t low, const char* expected) {
+  return number<std::int64_t>(low, std::numeric_limits<std::int64_t>::max(), expected);
+}
+
 void add_generate(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("generate", "complete prompts with a model");
-  verb->add_option("--model", args.model, "a checkpoint or a Hugging Face folder")
-      ->required()
-      ->type_name("DIR");
+  verb->add_option("--model", args.model, kModelHelp)->required()->type_name("DIR");
   verb->add_option("--prompt", args.prompts, "one or several prompts; - reads one from stdin")
       ->required()
       ->type_name("TEXT");
-  verb->add_option("--max-tokens", args.max_tokens, "tokens to add")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  verb->add_option("--max-tokens", args.max_tokens,
+                   "tokens to add, at most what the model's context holds; default: 64")
+      ->check(whole_number(1, "a whole number from 1 up"));
   verb->add_option("--temperature", args.temperature, "0: the likeliest token each time")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(number(0.0, std::numeric_limits<double>::max(), "a finite number from 0 up"));
   verb->add_option("--top-k", args.top_k, "only the k likeliest; 0: all")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, "a whole number from 0 up"));
   verb->add_option("--top-p", args.top_p, "only the likeliest that hold this share")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number(0.0, 1.0, "a share from 0 to 1"));
   verb->add_option("--seed", args.seed, "of the draws")->capture_default_str();
   verb->footer(
       "Examples:\n"
-      "  boreal generate --model out/quickstart/checkpoints/step-4000 --prompt \"The symbol of "
-      "iron is\"\n"
+      "  boreal generate --model out/quickstart --prompt \"The symbol of iron is\"\n"
       "  boreal generate --model HF_DIR --prompt A B --temperature 0.8 --top-p 0.95 --seed 7\n");
 }
 
@@ -65,9 +79,7 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
   add_generate(app, args);
   CLI::App* logits =
       app.add_subcommand("logits", "write the logits of a token sequence, to compare models");
-  logits->add_option("--model", args.model, "a checkpoint or a Hugging Face folder")
-      ->required()
-      ->type_name("DIR");
+  logits->add_option("--model", args.model, kModelHelp)->required()->type_name("DIR");
   logits->add_option("--ids", args.in, "decimal ids separated by blanks; -: stdin")
       ->required()
       ->type_name("FILE");
@@ -75,18 +87,20 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
       ->required()
       ->type_name("FILE.safetensors");
   logits->footer(
-      "Example:\n  boreal logits --model out/run/checkpoints/step-100 --ids ids.txt --to "
+      "Example:\n  boreal logits --model out/quickstart --ids ids.txt --to "
       "logits.safetensors\n");
 
   CLI::App* exported = app.add_subcommand("export", "write a checkpoint as a Hugging Face folder");
-  exported->add_option("--checkpoint", args.checkpoint, "folder of the checkpoint")
+  exported
+      ->add_option("--checkpoint", args.checkpoint,
+                   "a checkpoint, or a run's output folder (its newest checkpoint)")
       ->required()
       ->type_name("DIR");
   exported->add_option("--to", args.to, "new folder")->required()->type_name("DIR");
   exported->add_option("--dtype", args.dtype, "fp32 or bf16; default: the model's")
       ->check(CLI::IsMember({"fp32", "bf16"}));
   exported->footer(
-      "Example:\n  boreal export --checkpoint out/run/checkpoints/step-100 --to out/run/hf\n");
+      "Example:\n  boreal export --checkpoint out/quickstart --to out/quickstart/hf\n");
 
   CLI::App* imported =
       app.add_subcommand("import", "read a Hugging Face folder and write it as a checkpoint");
@@ -97,9 +111,18 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
   imported->footer("Example:\n  boreal import --from gpt2 --to out/gpt2\n");
 }
 
+constexpr const char* kTrainExample =
+    "Example:\n  boreal tokenizer train --in corpus.txt --out tokenizer.json --vocab 8192\n";
+constexpr const char* kEncodeExamples =
+    "Examples:\n"
+    "  boreal tokenizer encode --tokenizer tokenizer.json --in a.txt --out ids.txt\n"
+    "  echo hello | boreal tokenizer encode --tokenizer tokenizer.json --in - --out -\n";
+constexpr const char* kDecodeExample =
+    "Example:\n"
+    "  boreal tokenizer decode --tokenizer tokenizer.json --in ids.txt --out a.txt\n";
+
 void add_tokenizer(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("tokenizer", "train a tokenizer, encode and decode");
-  verb->require_subcommand(1);
   CLI::App* train = verb->add_subcommand("train", "train a byte-level BPE on a text file");
   train->add_option("--in", args.in, "text; -: stdin")->type_name("TEXT");
   train->add_option("--out", args.out, "tokenizer.json to write")->required()->type_name("FILE");
@@ -117,63 +140,72 @@ void add_tokenizer(CLI::App& app, Arguments& args) {
     if (encode)
       sub->add_flag("--special", args.special,
                     "special tokens written in the text become their ids");
+    sub->footer(encode ? kEncodeExamples : kDecodeExample);
   }
-  verb->footer(
-      "Examples:\n"
-      "  boreal tokenizer train --in corpus.txt --out tokenizer.json --vocab 8192\n"
-      "  boreal tokenizer encode --tokenizer tokenizer.json --in a.txt --out ids.txt\n"
-      "  echo hello | boreal tokenizer encode --tokenizer tokenizer.json --in - --out -\n");
+  train->footer(kTrainExample);
+  verb->footer(std::string(kTrainExample) + kEncodeExamples + kDecodeExample);
 }
 
 void add_tokens(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("tokens", "look into token shards");
-  verb->require_subcommand(1);
-  const auto add = [&](const char* name, const char* what) {
+  const auto add = [&](const std::string& name, const char* what, const std::string& line) {
     CLI::App* sub = verb->add_subcommand(name, what);
+    sub->footer("Example:\n  boreal tokens " + name + " " + line + "\n");
     sub->add_option("path", args.path, "a shard (path without .bin) or a folder of shards")
         ->required()
         ->type_name("PATH");
-    sub->add_flag("--json", args.json, "one JSON object as the last line");
     return sub;
   };
-  add("ls", "shards with documents, tokens and sizes");
-  CLI::App* head = add("head", "the first documents");
-  head->add_option("--count", args.count, "documents")->capture_default_str();
+  const std::string folder = "out/quickstart/shards";
+  add("ls", "shards with documents, tokens and sizes", folder);
+  CLI::App* head = add("head", "the first documents",
+                       folder + " --count 3 --tokenizer out/quickstart/tokenizer/tokenizer.json");
+  head->add_option("--count", args.count, "documents of each shard")
+      ->capture_default_str()
+      ->check(whole_number(1, "a whole number from 1 up"));
   head->add_option("--tokenizer", args.tokenizer, "show text instead of ids")->type_name("FILE");
-  add("stats", "lengths and commonest ids");
-  add("verify", "read everything and check every hash");
-  CLI::App* find = add("find", "documents whose provenance holds a text");
+  add("stats", "lengths and commonest ids", folder);
+  add("verify", "read everything and check every hash", folder);
+  CLI::App* find = add("find", "documents whose provenance holds a text", folder + " --text iron");
   find->add_option("--text", args.text, "what to look for")->required();
-  find->add_option("--count", args.count, "documents")->capture_default_str();
+  find->add_option("--count", args.count, "documents of each shard; 0: all")
+      ->capture_default_str()
+      ->check(whole_number(0, "a whole number from 0 up"));
   CLI::App* batches = verb->add_subcommand(
       "batches", "write the batches of steps [a, b) of a spec, to compare with other programs");
   batches->add_option("spec", args.spec, "the spec of the run")->required()->type_name("SPEC.yaml");
   batches->add_option("--set", args.sets, "override a key of the spec")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  batches->add_option("--out", args.out, "folder of the run (prep must have finished there)")
+  batches
+      ->add_option("--out", args.out,
+                   "folder of the run, default: out/NAME; prep runs first where it has not")
       ->type_name("DIR");
   batches
       ->add_option("--steps", args.steps,
-                   "a..b, counted from 0; \"validation\" for the validation set")
+                   "a..b within the run, counted from 0; \"validation\" for the validation set")
       ->capture_default_str();
   batches
       ->add_option("--to", args.to,
                    "tensors input, target, weight, position, doc_begin [steps, rows, sequence]")
       ->required()
       ->type_name("FILE.safetensors");
+  batches->footer(
+      "Example:\n"
+      "  boreal tokens batches recipes/quickstart.yaml --steps 0..10 --to batches.safetensors\n");
   verb->footer(
       "Examples:\n"
       "  boreal tokens ls out/quickstart/shards\n"
       "  boreal tokens find out/quickstart/shards --text iron\n");
 }
 
-void build(CLI::App& app, Arguments& args) {
+}  // namespace
+
+void build_parser(CLI::App& app, Arguments& args) {
   app.set_version_flag("--version", std::string("boreal ") + BOREAL_VERSION);
-  app.require_subcommand(1);
   app.fallthrough(false);
   const auto common = [&](CLI::App* verb) {
-    verb->add_flag("--json", args.json, "one JSON object as the last line of stdout");
+    verb->add_flag("--json", args.json, "the figures as one JSON object: the last line of stdout");
     verb->add_flag("--quiet", args.quiet, "no progress");
     return verb;
   };
@@ -204,14 +236,13 @@ void build(CLI::App& app, Arguments& args) {
                    "auto: from the newest whole checkpoint; never; or a checkpoint's folder")
       ->capture_default_str();
   train->add_flag("--dry-run", args.dry_run, "print what the run needs and stop");
-  CLI::App* eval =
-      common(add_spec_verb(app, args, "eval", "score a model",
-                           "  boreal eval recipes/quickstart.yaml\n"
-                           "  boreal eval --model out/quickstart/checkpoints/step-4000 --tasks "
-                           "out/quickstart/eval/choice.jsonl\n",
-                           {"eval", "data"}));
+  CLI::App* eval = common(add_spec_verb(app, args, "eval", "score a model",
+                                        "  boreal eval recipes/quickstart.yaml\n"
+                                        "  boreal eval --model out/quickstart --tasks "
+                                        "out/quickstart/eval/choice.jsonl\n",
+                                        {"eval", "data"}));
   eval->add_option("--model", args.model,
-                   "a checkpoint or a Hugging Face folder; default: the run's newest checkpoint")
+                   std::string(kModelHelp) + "; default: the run's newest checkpoint")
       ->type_name("DIR");
   eval->add_option("--tasks", args.tasks, "names of OUT/eval/NAME.jsonl or paths of item files")
       ->delimiter(',')
@@ -229,65 +260,8 @@ void build(CLI::App& app, Arguments& args) {
     common(app.get_subcommand(name));
   add_tokenizer(app, args);
   add_tokens(app, args);
-}
-
-struct Verb {
-  const char* name;
-  Status (*run)(const Arguments&);
-};
-constexpr Verb kVerbs[] = {
-    {"run", run_recipe},    {"prep", run_prep},         {"train", run_train},
-    {"eval", run_eval},     {"generate", run_generate}, {"logits", run_logits},
-    {"export", run_export}, {"import", run_import},     {"tokenizer", run_tokenizer},
-    {"tokens", run_tokens}, {"plan", run_plan},         {"machine", run_machine}};
-
-int report(const Error& error) {
-  std::fflush(stdout);
-  std::fprintf(stderr, "boreal: %s\n", error.message.c_str());
-  return exit_code(error.kind);
-}
-
-// The parser would only say that a verb is required.
-Status known_verb(const char* word) {
-  std::string names;
-  for (const Verb& verb : kVerbs) {
-    if (word == std::string_view(verb.name)) return Done{};
-    names += std::string(names.empty() ? "" : ", ") + verb.name;
-  }
-  return wrong_usage("there is no verb \"{}\"; the verbs are {}", word, names);
-}
-
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
-  Arguments args;
-  CLI::App app{
-      "boreal: scientific documents and tables to a trained, evaluated language model\n\n"
-      "Start with:  boreal run recipes/quickstart.yaml"};
-  build(app, args);
-  if (argc > 1 && argv[1][0] != '-')
-    if (const Status status = known_verb(argv[1]); !status.ok()) return report(status.error());
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
-  }
-  const CLI::App* verb = app.get_subcommands().front();
-  args.verb = verb->get_name();
-  if (!verb->get_subcommands().empty()) args.sub = verb->get_subcommands().front()->get_name();
-  try {
-    for (const Verb& known : kVerbs)
-      if (args.verb == known.name) {
-        const Status status = known.run(args);
-        return status.ok() ? 0 : report(status.error());
-      }
-  } catch (const std::bad_alloc&) {
-    return report(failed("out of memory; `boreal plan SPEC` says what a run needs"));
-  } catch (const std::exception& error) {
-    return report(failed("unexpected: {}", error.what()));
-  }
-  return 2;
+  for (const char* name : {"tokenizer", "tokens"})
+    for (CLI::App* sub : app.get_subcommand(name)->get_subcommands({})) common(sub);
 }
 
 }  // namespace boreal::app

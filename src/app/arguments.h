@@ -1,9 +1,10 @@
-// The command line as a plain struct. arguments.cc alone knows the parser; a verb is a function of
-// Arguments.
+// The command line as a plain struct. arguments.cc and command_line.cc alone know the parser; a
+// verb is a function of Arguments.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct Arguments {
   std::string model;
   std::vector<std::string> tasks;
   std::vector<std::string> prompts;
-  std::int64_t max_tokens = 64;
+  std::optional<std::int64_t> max_tokens;
   double temperature = 0;
   std::int64_t top_k = 0;
   double top_p = 1;

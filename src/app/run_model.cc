@@ -6,6 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "app/eval_tasks.h"
+#include "app/figures.h"
+#include "app/places.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "infer/session.h"
@@ -19,8 +22,10 @@ namespace boreal::app {
 
 namespace {
 
-std::unique_ptr<device::Pool> make_pool(Env& env) {
-  return std::make_unique<device::Pool>(device::read_machine(env).cores, true);
+constexpr std::int64_t kMaxTokens = 64;
+
+Result<std::unique_ptr<device::Pool>> make_pool(Env& env) {
+  return device::Pool::start(device::read_machine(env).cores, true);
 }
 
 Result<std::string> read_input(Env& env, const std::string& path) {
@@ -39,17 +44,21 @@ infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequen
 
 Status run_generate(const Arguments& args) {
   Env& env = Env::real();
-  const auto pool = make_pool(env);
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const auto pool, make_pool(env));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
+  if (args.max_tokens.value_or(0) > context)
+    return wrong_usage("--max-tokens: {}, but the model's context is {}", *args.max_tokens,
+                       context);
   std::vector<infer::Request> requests;
   std::vector<std::string> prompts;
   for (const std::string& given : args.prompts) {
     ASSIGN_OR_RETURN(prompts.emplace_back(),
                      given == "-" ? read_input(env, "-") : Result<std::string>(given));
     infer::Request request{.prompt = tokenizer->encode(prompts.back()),
-                           .max_tokens = args.max_tokens,
+                           .max_tokens = args.max_tokens.value_or(kMaxTokens),
                            .sampling = {args.temperature, args.top_k, args.top_p,
                                         static_cast<std::uint64_t>(args.seed)}};
     if (request.prompt.empty()) return wrong_usage("--prompt: an empty prompt");
@@ -74,18 +83,17 @@ Status run_generate(const Arguments& args) {
                     {"tokens", completions[i].tokens},
                     {"stopped", completions[i].stopped}});
   }
-  if (args.json)
-    std::printf("%s\n", nlohmann::ordered_json{{"completions", json}}
-                            .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-                            .c_str());
+  print_figures(args, {{"completions", json}});
   return Done{};
 }
 
 Status run_logits(const Arguments& args) {
   Env& env = Env::real();
-  const auto pool = make_pool(env);
+  RETURN_IF_ERROR(check_file_to_write(env, "--to", args.to));
+  ASSIGN_OR_RETURN(const auto pool, make_pool(env));
   ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   std::vector<std::int32_t> ids;
   std::istringstream stream(text);
   for (std::string word; stream >> word;) {
@@ -106,59 +114,71 @@ Status run_logits(const Arguments& args) {
       {"logits", tensor::Tensor(logits.data(), DType::f32,
                                 tensor::Shape{static_cast<std::int64_t>(ids.size()),
                                               session.model->config().vocab})}};
-  return tensor::write_safetensors(env, args.to, named, {});
+  RETURN_IF_ERROR(tensor::write_safetensors(env, args.to, named, {}));
+  print_figures(args, {{"model", folder},
+                       {"to", args.to},
+                       {"tokens", ids.size()},
+                       {"vocab", session.model->config().vocab}});
+  return Done{};
 }
 
 Status run_eval_of_model(const Arguments& args) {
   if (args.model.empty() || args.tasks.empty())
     return wrong_usage("eval: give a SPEC, or --model and --tasks");
   Env& env = Env::real();
-  const auto pool = make_pool(env);
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, args.model));
+  ASSIGN_OR_RETURN(const std::vector<eval::Item> items, read_tasks(env, args.tasks, "", 0));
+  ASSIGN_OR_RETURN(const auto pool, make_pool(env));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
+  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   infer::EngineLimits limits = limits_of(session, 8);
   limits.rows = std::max<std::int64_t>(512, limits.capacity);
   infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
-  std::vector<eval::Item> items;
-  for (const std::string& task : args.tasks) {
-    ASSIGN_OR_RETURN(auto read, eval::read_items(env, task, 0));
-    std::ranges::move(read, std::back_inserter(items));
-  }
   ASSIGN_OR_RETURN(const eval::Evaluation evaluation,
                    eval::evaluate(engine, limits, *tokenizer, items));
   const double none = std::numeric_limits<double>::quiet_NaN();
   if (!args.out.empty())
-    RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, args.model));
+    RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, folder));
   std::printf("%s\n", monitor::to_text(score_table(evaluation)).c_str());
-  if (args.json)
-    std::printf("%s\n",
-                nlohmann::ordered_json::parse(eval::results_json(evaluation, none, args.model))
-                    .dump()
-                    .c_str());
+  print_figures(args, nlohmann::ordered_json::parse(eval::results_json(evaluation, none, folder)));
   return Done{};
 }
 
 Status run_export(const Arguments& args) {
   Env& env = Env::real();
-  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, args.checkpoint));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.checkpoint, args.quiet));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, folder));
   const model::Decoder model(config);
   parallel::ShardedState state(model.parameters(), false);
   const auto memory = [&](const nn::Parameter& p) { return state.master(p); };
-  RETURN_IF_ERROR(model::read_weights(env, args.checkpoint, model, memory));
+  RETURN_IF_ERROR(model::read_weights(env, folder, model, memory));
   model::HfExport options{.dtype = config.dtype};
   if (args.dtype == "fp32") options.dtype = DType::f32;
   if (args.dtype == "bf16") options.dtype = DType::bf16;
-  const std::string tokenizer = join_path(args.checkpoint, "tokenizer.json");
+  const std::string tokenizer = join_path(folder, "tokenizer.json");
   if (env.exists(tokenizer)) {
     ASSIGN_OR_RETURN(options.tokenizer_json, env.read_file(tokenizer));
     ASSIGN_OR_RETURN(const auto parsed, text::Tokenizer::parse(options.tokenizer_json, tokenizer));
     if (const auto end = parsed.end_of_text()) options.end_of_text = *end;
   }
-  return model::write_hf_folder(env, args.to, model, memory, options);
+  RETURN_IF_ERROR(model::write_hf_folder(env, args.to, model, memory, options));
+  print_figures(args, {{"checkpoint", folder},
+                       {"to", args.to},
+                       {"dtype", name_of(options.dtype)},
+                       {"parameters", model.parameter_count()},
+                       {"tokenizer", !options.tokenizer_json.empty()}});
+  return Done{};
 }
 
 Status run_import(const Arguments& args) {
-  return train::import_checkpoint(Env::real(), args.from, args.to);
+  Env& env = Env::real();
+  RETURN_IF_ERROR(train::import_checkpoint(env, args.from, args.to));
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, args.to));
+  print_figures(args, {{"from", args.from},
+                       {"to", args.to},
+                       {"parameters", model::Decoder(config).parameter_count()},
+                       {"tokenizer", env.exists(join_path(args.to, "tokenizer.json"))}});
+  return Done{};
 }
 
 }  // namespace boreal::app

@@ -3,8 +3,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/figures.h"
 #include "app/report.h"
+#include "app/shell_quotes.h"
 #include "app/stages.h"
+#include "eval/item.h"
 #include "monitor/metrics.h"
 
 namespace boreal::app {
@@ -48,6 +51,13 @@ bool train_done(const Run& run, const train::TrainInput& input) {
              join_path(run.out, fmt::format("checkpoints/step-{}", train::steps_of(run.spec))));
 }
 
+// Something that this model was trained to complete.
+std::string prompt_to_try(const Run& run) {
+  if (!run.spec.eval.prompts.empty()) return run.spec.eval.prompts.front();
+  const auto items = eval::read_items(run.env, join_path(run.out, "eval/recall_seen.jsonl"), 0);
+  return items.ok() ? items->front().prompt : "YOUR TEXT";
+}
+
 void print_summary(const Story& story, const std::string& report) {
   monitor::Table table = score_table(story.eval.evaluation);
   std::printf("\n%s\n", monitor::to_text(table).c_str());
@@ -88,14 +98,12 @@ Status run_recipe(const Arguments& args) {
   RETURN_IF_ERROR(run.ledger->finish("samples"));
   if (sampled) RETURN_IF_ERROR(run.ledger->found_done("samples"));
   story.peak_rss_bytes = run.ledger->peak_rss_bytes();
-  const std::string prompt =
-      run.spec.eval.prompts.empty() ? "The symbol of iron is" : run.spec.eval.prompts.front();
   story.generate_command =
-      fmt::format("./run generate --model {} --prompt \"{}\"", story.eval.model, prompt);
+      fmt::format("./run generate --model {} --prompt {}", in_shell_quotes(story.eval.model),
+                  in_shell_quotes(prompt_to_try(run)));
   ASSIGN_OR_RETURN(const std::string report, write_report(run, story));
   print_summary(story, report);
-  if (args.json)
-    std::printf("%s\n", figures(run, story, run.clock.now_s() - start_s, report).dump().c_str());
+  print_figures(args, figures(run, story, run.clock.now_s() - start_s, report));
   return Done{};
 }
 

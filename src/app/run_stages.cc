@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/figures.h"
 #include "app/report.h"
 #include "app/stages.h"
 #include "device/machine.h"
@@ -11,10 +12,6 @@
 namespace boreal::app {
 
 namespace {
-
-void print_json(const Arguments& args, const nlohmann::ordered_json& json) {
-  if (args.json) std::printf("%s\n", json.dump().c_str());
-}
 
 // NaN has no JSON.
 nlohmann::ordered_json number(double value) {
@@ -45,7 +42,7 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
                               {"steps", steps},
                               {"total_bytes", plan.total_bytes()}};
   for (const auto& [name, bytes] : plan.classes()) json["bytes"][name] = bytes;
-  print_json(args, json);
+  print_figures(args, json);
   return Done{};
 }
 
@@ -70,16 +67,19 @@ Status run_prep(const Arguments& args) {
         {s.name, s.bundle, s.read, s.facts_trained, s.documents_train, s.tokens_train, dropped});
   }
   std::printf("%s\n", monitor::to_text(table).c_str());
-  print_json(args, {{"tables", prep.tables},
-                    {"records", prep.records},
-                    {"documents", training_documents(prep)},
-                    {"tokens", prep.tokens},
-                    {"vocab", prep.vocab},
-                    {"facts_trained", prep.facts_trained}});
+  print_figures(args, {{"tables", prep.tables},
+                       {"records", prep.records},
+                       {"documents", training_documents(prep)},
+                       {"tokens", prep.tokens},
+                       {"vocab", prep.vocab},
+                       {"facts_trained", prep.facts_trained}});
   return Done{};
 }
 
 Status run_train(const Arguments& args) {
+  if (args.resume != "auto" && args.resume != "never" && !Env::real().exists(args.resume))
+    return wrong_usage("--resume: \"{}\" is neither auto nor never, nor a checkpoint's folder",
+                       args.resume);
   ASSIGN_OR_RETURN(Run run, open_run(args));
   RETURN_IF_ERROR(check_training(run));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
@@ -93,17 +93,17 @@ Status run_train(const Arguments& args) {
       "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
       static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
       summary.validation_loss, summary.tokens_per_s, summary.checkpoint.c_str());
-  print_json(args, {{"steps", summary.steps},
-                    {"tokens", summary.tokens},
-                    {"loss", number(summary.loss)},
-                    {"validation_loss", number(summary.validation_loss)},
-                    {"wall_s", summary.wall_s},
-                    {"tokens_per_s", summary.tokens_per_s},
-                    {"flop_utilisation", summary.flop_utilisation},
-                    {"parameters", summary.parameters},
-                    {"first_step", summary.first_step},
-                    {"checkpoint", summary.checkpoint},
-                    {"peak_rss_bytes", run.ledger->peak_rss_bytes()}});
+  print_figures(args, {{"steps", summary.steps},
+                       {"tokens", summary.tokens},
+                       {"loss", number(summary.loss)},
+                       {"validation_loss", number(summary.validation_loss)},
+                       {"wall_s", summary.wall_s},
+                       {"tokens_per_s", summary.tokens_per_s},
+                       {"flop_utilisation", summary.flop_utilisation},
+                       {"parameters", summary.parameters},
+                       {"first_step", summary.first_step},
+                       {"checkpoint", summary.checkpoint},
+                       {"peak_rss_bytes", run.ledger->peak_rss_bytes()}});
   return Done{};
 }
 
@@ -115,11 +115,8 @@ Status run_eval(const Arguments& args) {
   std::printf("%s\n", monitor::to_text(score_table(outcome.evaluation)).c_str());
   if (std::isfinite(outcome.perplexity))
     std::printf("perplexity on validation records: %.4f\n", outcome.perplexity);
-  if (args.json) {
-    const auto json = nlohmann::ordered_json::parse(
-        eval::results_json(outcome.evaluation, outcome.perplexity, outcome.model));
-    std::printf("%s\n", json.dump().c_str());
-  }
+  print_figures(args, nlohmann::ordered_json::parse(eval::results_json(
+                          outcome.evaluation, outcome.perplexity, outcome.model)));
   return Done{};
 }
 

@@ -3,7 +3,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "app/figures.h"
+#include "app/places.h"
 #include "app/stages.h"
+#include "device/machine.h"
 #include "tensor/safetensors.h"
 #include "tokens/inspect.h"
 
@@ -12,13 +15,6 @@ namespace boreal::app {
 namespace {
 
 using monitor::NumberStyle;
-
-void print_json(const Arguments& args, const nlohmann::ordered_json& json) {
-  if (args.json)
-    std::printf(
-        "%s\n",
-        json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
-}
 
 Status list(Env& env, const Arguments& args, bool verify) {
   ASSIGN_OR_RETURN(const std::vector<std::string> prefixes, tokens::list_shards(env, args.path));
@@ -45,7 +41,7 @@ Status list(Env& env, const Arguments& args, bool verify) {
     tokens += info.tokens;
   }
   std::printf("%s", monitor::to_text(table).c_str());
-  print_json(args, {{"shards", prefixes.size()}, {"documents", documents}, {"tokens", tokens}});
+  print_figures(args, {{"shards", prefixes.size()}, {"documents", documents}, {"tokens", tokens}});
   return Done{};
 }
 
@@ -69,6 +65,7 @@ Status head(Env& env, const Arguments& args) {
     ASSIGN_OR_RETURN(tokenizer, text::Tokenizer::load(env, args.tokenizer));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> prefixes, tokens::list_shards(env, args.path));
+  std::size_t shown = 0;
   for (const std::string& prefix : prefixes) {
     ASSIGN_OR_RETURN(const auto shard,
                      tokens::ShardReader::open(env, prefix, {.meta_optional = true}));
@@ -76,7 +73,9 @@ Status head(Env& env, const Arguments& args) {
     std::printf("%s (* counts in the loss)\n", prefix.c_str());
     for (const tokens::InspectedDocument& d : documents)
       RETURN_IF_ERROR(print_document(d, tokenizer));
+    shown += documents.size();
   }
+  print_figures(args, {{"shards", prefixes.size()}, {"documents", shown}});
   return Done{};
 }
 
@@ -94,7 +93,7 @@ Status find(Env& env, const Arguments& args) {
       ++found;
     }
   }
-  print_json(args, {{"found", found}});
+  print_figures(args, {{"found", found}});
   return Done{};
 }
 
@@ -116,60 +115,116 @@ Status stats(Env& env, const Arguments& args) {
                           s.length_p90, s.length_max, s.ids_distinct});
   }
   std::printf("%s", monitor::to_text(table).c_str());
-  if (args.json) std::printf("%s\n", monitor::to_json(table).c_str());
+  print_figures(args, nlohmann::ordered_json::parse(monitor::to_json(table)));
   return Done{};
 }
 
 // The batches of all steps, one behind the other, as tensors [steps, rows, sequence].
-Status write_batches(Env& env, const std::string& path, const std::vector<tokens::Batch>& batches) {
-  std::vector<std::int32_t> input, target, position, doc_begin;
-  std::vector<float> weight;
-  for (const tokens::Batch& b : batches) {
-    input.insert(input.end(), b.input.begin(), b.input.end());
-    target.insert(target.end(), b.target.begin(), b.target.end());
-    position.insert(position.end(), b.position.begin(), b.position.end());
-    doc_begin.insert(doc_begin.end(), b.doc_begin.begin(), b.doc_begin.end());
-    weight.insert(weight.end(), b.weight.begin(), b.weight.end());
+class BatchFile {
+ public:
+  // Of one token in all five tensors.
+  static constexpr std::int64_t kTokenBytes = 4 * sizeof(std::int32_t) + sizeof(float);
+
+  void add(const tokens::Batch& b) {
+    ++batches;
+    rows = b.rows;
+    sequence = b.sequence;
+    input_.insert(input_.end(), b.input.begin(), b.input.end());
+    target_.insert(target_.end(), b.target.begin(), b.target.end());
+    position_.insert(position_.end(), b.position.begin(), b.position.end());
+    doc_begin_.insert(doc_begin_.end(), b.doc_begin.begin(), b.doc_begin.end());
+    weight_.insert(weight_.end(), b.weight.begin(), b.weight.end());
   }
-  const tensor::Shape shape{static_cast<std::int64_t>(batches.size()), batches[0].rows,
-                            batches[0].sequence};
-  const tensor::NamedTensor named[] = {{"input", {input.data(), DType::i32, shape}},
-                                       {"target", {target.data(), DType::i32, shape}},
-                                       {"weight", {weight.data(), DType::f32, shape}},
-                                       {"position", {position.data(), DType::i32, shape}},
-                                       {"doc_begin", {doc_begin.data(), DType::i32, shape}}};
-  return tensor::write_safetensors(env, path, named, {});
+  Status write(Env& env, const std::string& path) {
+    const tensor::Shape shape{batches, rows, sequence};
+    const tensor::NamedTensor named[] = {{"input", {input_.data(), DType::i32, shape}},
+                                         {"target", {target_.data(), DType::i32, shape}},
+                                         {"weight", {weight_.data(), DType::f32, shape}},
+                                         {"position", {position_.data(), DType::i32, shape}},
+                                         {"doc_begin", {doc_begin_.data(), DType::i32, shape}}};
+    return tensor::write_safetensors(env, path, named, {});
+  }
+
+  std::int64_t batches = 0;
+  std::int64_t rows = 0;
+  std::int64_t sequence = 0;
+
+ private:
+  std::vector<std::int32_t> input_, target_, position_, doc_begin_;
+  std::vector<float> weight_;
+};
+
+struct StepRange {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+};
+
+// "a..b" of this spec's run, small enough to be held.
+Result<StepRange> step_range(Env& env, const std::string& text, const spec::RunSpec& spec) {
+  StepRange range;
+  const char* stop = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), stop, range.begin);
+  const bool dots = first.ec == std::errc() && std::string_view(first.ptr, stop).starts_with("..");
+  const auto second = dots ? std::from_chars(first.ptr + 2, stop, range.end) : first;
+  if (!dots || second.ec != std::errc() || second.ptr != stop || range.begin < 0 ||
+      range.end <= range.begin)
+    return wrong_usage("--steps: \"{}\" is no range a..b with a < b, nor \"validation\"", text);
+  const std::int64_t steps = train::steps_of(spec);
+  if (range.end > steps)
+    return wrong_usage("--steps: {} ends after step {}, but the run has {} steps", text, range.end,
+                       steps);
+  // In floating point: the product may be beyond 2^63.
+  const double bytes = static_cast<double>(range.end - range.begin) *
+                       static_cast<double>(spec.train.batch_sequences) *
+                       static_cast<double>(spec.data.sequence) * BatchFile::kTokenBytes;
+  const auto memory = static_cast<double>(device::read_machine(env).memory_bytes);
+  if (bytes > memory / 2)
+    return wrong_usage(
+        "--steps: {} is {:.1f} GB, held until it is written, and this machine has {:.1f} GB; write "
+        "it in pieces of half of that at most",
+        text, bytes * 1e-9, memory * 1e-9);
+  return range;
+}
+
+Status add_validation(Run& run, const train::TrainInput& input,
+                      const tokens::StreamOptions& options, BatchFile& file) {
+  for (const tokens::StreamSource& source : input.validation) {
+    // One row a batch, so that all have one shape.
+    ASSIGN_OR_RETURN(const auto batches, tokens::validation_batches(run.env, source, options, 1));
+    for (const tokens::Batch& batch : batches) file.add(batch);
+  }
+  return Done{};
 }
 
 Status batches(const Arguments& args) {
+  RETURN_IF_ERROR(check_file_to_write(Env::real(), "--to", args.to));
+  const bool validation = args.steps == "validation";
+  StepRange range;
+  if (!validation) {
+    // Before open_run(), which makes the output folder.
+    ASSIGN_OR_RETURN(const auto spec, spec::read_run_spec(Env::real(), args.spec, args.sets));
+    ASSIGN_OR_RETURN(range, step_range(Env::real(), args.steps, spec));
+  }
   ASSIGN_OR_RETURN(Run run, open_run(args));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
   const tokens::StreamOptions options = train::stream_options(run.spec, input, config.vocab);
-  std::vector<tokens::Batch> all;
-  if (args.steps == "validation") {
-    for (const tokens::StreamSource& source : input.validation) {
-      // One row a batch, so that all have one shape.
-      ASSIGN_OR_RETURN(auto more, tokens::validation_batches(run.env, source, options, 1));
-      std::ranges::move(more, std::back_inserter(all));
-    }
+  BatchFile file;
+  if (validation) {
+    RETURN_IF_ERROR(add_validation(run, input, options, file));
   } else {
-    std::int64_t begin = 0;
-    std::int64_t end = 0;
-    const char* at = args.steps.data();
-    const char* stop = at + args.steps.size();
-    const auto first = std::from_chars(at, stop, begin);
-    const bool dots =
-        first.ec == std::errc() && std::string_view(first.ptr, stop).starts_with("..");
-    if (!dots || std::from_chars(first.ptr + 2, stop, end).ptr != stop || begin < 0 || end <= begin)
-      return wrong_usage("--steps: \"{}\" is no range a..b with a < b, nor \"validation\"",
-                         args.steps);
     ASSIGN_OR_RETURN(const auto stream, tokens::TokenStream::open(run.env, input.train, options));
-    for (std::int64_t step = begin; step < end; ++step) all.push_back(stream.batch(step, {}));
+    for (std::int64_t step = range.begin; step < range.end; ++step)
+      file.add(stream.batch(step, {}));
   }
-  if (all.empty()) return refused("{}: no such batches", args.steps);
-  return write_batches(run.env, args.to, all);
+  if (file.batches == 0) return refused("{}: no such batches", args.steps);
+  RETURN_IF_ERROR(file.write(run.env, args.to));
+  print_figures(args, {{"to", args.to},
+                       {"batches", file.batches},
+                       {"rows", file.rows},
+                       {"sequence", file.sequence}});
+  return Done{};
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "app/eval_tasks.h"
+#include "app/places.h"
 #include "app/signals.h"
 #include "base/hash.h"
 #include "ckpt/folder.h"
@@ -111,6 +113,11 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
                                    {"cp", spec.mesh.cp},
                                    {"ep", spec.mesh.ep}})
     if (size != 1) return wrong_usage("mesh.{} is {}, but the world has 1 rank", axis, size);
+  if (args.out.empty() && (spec.name.find('/') != std::string::npos || spec.name.starts_with('.')))
+    return wrong_usage(
+        "name is \"{}\", but is the folder in out/: without / and no dot at its start; --out takes "
+        "any folder",
+        spec.name);
   const device::Machine machine = device::read_machine(env);
   Run run{.env = env,
           .clock = Clock::real(),
@@ -128,6 +135,9 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
     for (const std::string& change : run.ledger->changed_facts())
       std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
   }
+  if (spec.threads > machine.cores)
+    std::fprintf(stderr, "warning: threads is %ld, but this machine has %ld cores: it is slower\n",
+                 static_cast<long>(spec.threads), static_cast<long>(machine.cores));
   ASSIGN_OR_RETURN(run.pool,
                    device::Pool::start(spec.threads > 0 ? spec.threads : machine.cores, true));
   return run;
@@ -203,6 +213,9 @@ Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep) {
       stream.synthetic_vocab = run.spec.model.vocab;
     } else if (!asked.shards.empty()) {
       stream.prefix = input_path(run, asked.shards, ".idx");
+      if (!run.env.exists(stream.prefix + ".idx"))
+        return refused("data.sources.{}.shards: there is no {}.idx, neither here nor in {}", i,
+                       stream.prefix, run.spec.data.root);
     } else {
       if (source.train_prefix.empty())
         return refused("source {}: no training documents", source.name);
@@ -285,10 +298,8 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
                                const std::vector<std::string>& tasks) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   RETURN_IF_ERROR(run.ledger->begin("eval", input_hash(run, input)));
-  std::string folder = model;
-  if (folder.empty()) {
-    ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
-  }
+  ASSIGN_OR_RETURN(const std::string folder,
+                   model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
   const std::int64_t context = session.model->config().context;
   const infer::EngineLimits limits{
@@ -296,17 +307,12 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
   infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
 
   EvalOutcome outcome{.evaluation = {}, .perplexity = kNan, .model = folder};
-  std::vector<eval::Item> items;
   std::vector<std::string> names = tasks.empty() ? run.spec.eval.tasks : tasks;
   if (names.empty())
-    for (const auto& [task, count] : prep.eval_items) names.push_back(task);
-  for (const std::string& name : names) {
-    if (name == "perplexity") continue;
-    const std::string path =
-        name.ends_with(".jsonl") ? name : join_path(run.out, "eval/" + name + ".jsonl");
-    ASSIGN_OR_RETURN(auto read, eval::read_items(run.env, path, run.spec.eval.max_items));
-    std::ranges::move(read, std::back_inserter(items));
-  }
+    for (const auto& [task, count] : prep.eval_items)
+      if (count > 0) names.push_back(task);
+  ASSIGN_OR_RETURN(const std::vector<eval::Item> items,
+                   read_tasks(run.env, names, run.out, run.spec.eval.max_items));
   if (!items.empty()) {
     ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
     monitor::ProgressOptions look = monitor::stderr_progress("eval", run.quiet);
@@ -337,10 +343,8 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
 Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model) {
   std::vector<Completed> all;
   if (run.spec.eval.prompts.empty()) return all;
-  std::string folder = model;
-  if (folder.empty()) {
-    ASSIGN_OR_RETURN(folder, newest_checkpoint(run));
-  }
+  ASSIGN_OR_RETURN(const std::string folder,
+                   model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
   ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;

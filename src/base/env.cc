@@ -25,6 +25,13 @@ Error system_error(std::string_view act, const std::string& path, int code) {
   return {fmt::format("{} {}: {}", act, path, std::strerror(code)), kind};
 }
 
+// Of a file that is read: what one may not read is an input that is refused.
+Error input_error(std::string_view act, const std::string& path, int code) {
+  Error error = system_error(act, path, code);
+  if (code == EACCES || code == EPERM) error.kind = ErrorKind::refused;
+  return error;
+}
+
 class PosixWriter final : public FileWriter {
  public:
   PosixWriter(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
@@ -92,7 +99,7 @@ class PosixEnv final : public Env {
  public:
   Result<std::string> read_file(const std::string& path) override {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return system_error("cannot open", path, errno);
+    if (fd < 0) return input_error("cannot open", path, errno);
     std::string content;
     struct stat info {};
     if (::fstat(fd, &info) == 0 && info.st_size > 0)
@@ -115,7 +122,7 @@ class PosixEnv final : public Env {
 
   Result<std::unique_ptr<MappedFile>> map_file(const std::string& path) override {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return system_error("cannot open", path, errno);
+    if (fd < 0) return input_error("cannot open", path, errno);
     struct stat info {};
     if (::fstat(fd, &info) != 0) {
       const int code = errno;
@@ -155,7 +162,7 @@ class PosixEnv final : public Env {
 
   Status rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) != 0)
-      return system_error("cannot rename to " + to, from, errno);
+      return system_error("cannot rename " + from + " to", to, errno);
     return Done{};
   }
 
@@ -182,7 +189,10 @@ class PosixEnv final : public Env {
     return Done{};
   }
 
-  bool exists(const std::string& path) override { return ::access(path.c_str(), F_OK) == 0; }
+  // What cannot be told for want of permission counts as there: opening it says why.
+  bool exists(const std::string& path) override {
+    return ::access(path.c_str(), F_OK) == 0 || errno == EACCES;
+  }
 
   bool is_dir(const std::string& path) override {
     std::error_code code;
@@ -197,7 +207,7 @@ class PosixEnv final : public Env {
 
   Result<std::vector<std::string>> list_dir(const std::string& path) override {
     DIR* dir = ::opendir(path.c_str());
-    if (dir == nullptr) return system_error("cannot list", path, errno);
+    if (dir == nullptr) return input_error("cannot list", path, errno);
     std::vector<std::string> names;
     while (const dirent* entry = ::readdir(dir)) {
       const std::string_view name = entry->d_name;
@@ -259,7 +269,10 @@ Status Env::write_file(const std::string& path, std::string_view content) {
       return status;
     }
   }
-  RETURN_IF_ERROR(rename(temp, path));
+  if (Status status = rename(temp, path); !status.ok()) {
+    (void)remove_all(temp);
+    return status;
+  }
   return sync_dir(parent_path(path));
 }
 

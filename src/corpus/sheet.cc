@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "corpus/json_line.h"
 #include "corpus/text_file.h"
@@ -111,6 +112,28 @@ Status check_header(const Sheet& sheet) {
   return Done{};
 }
 
+// What programs write where the system's language asks for another separator.
+Status check_separator(const Sheet& sheet) {
+  if (sheet.columns.size() != 1) return Done{};
+  const std::string& header = sheet.columns.front();
+  for (const auto& [separator, name] : {std::pair{';', "semicolons"}, {'\t', "tabs"}})
+    if (header.find(separator) != std::string::npos)
+      return refused(
+          "{}:1: one column, '{}': the cells seem to be separated by {}; save the table with "
+          "commas",
+          sheet.file, header, name);
+  return Done{};
+}
+
+// Where no line ends, all would be one header.
+Status check_line_ends(std::string_view text, const std::string& file) {
+  if (text.find('\n') != std::string_view::npos || text.find('\r') == std::string_view::npos)
+    return Done{};
+  return refused(
+      "{}: its lines end with carriage returns alone; save it with line feeds, e.g. tr '\\r' '\\n'",
+      file);
+}
+
 Status check_row(const Sheet& sheet, std::size_t cells, std::int64_t line) {
   if (cells == sheet.columns.size()) return Done{};
   return refused(
@@ -147,12 +170,14 @@ std::size_t Sheet::column(std::string_view name) const {
 Result<Sheet> parse_csv(std::string_view text, const std::string& file) {
   // Blank lines at the end are no rows; elsewhere they are rows with one cell.
   while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  RETURN_IF_ERROR(check_line_ends(text, file));
   Sheet sheet;
   sheet.file = file;
   for (CsvReader reader(text, file); !reader.at_end();) {
     const std::int64_t line = reader.line();
     ASSIGN_OR_RETURN(auto cells, reader.next());
     RETURN_IF_ERROR(add_row(sheet, std::move(cells), line));
+    if (sheet.rows.empty()) RETURN_IF_ERROR(check_separator(sheet));
   }
   RETURN_IF_ERROR(check_not_empty(sheet));
   return sheet;
@@ -160,6 +185,7 @@ Result<Sheet> parse_csv(std::string_view text, const std::string& file) {
 
 Result<Sheet> parse_tsv(std::string_view text, const std::string& file) {
   while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  RETURN_IF_ERROR(check_line_ends(text, file));
   Sheet sheet;
   sheet.file = file;
   std::int64_t line_number = 0;

@@ -13,8 +13,17 @@ namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{1} << 16;
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
+// In either case; `ending` is in lower case.
 bool ends_with(std::string_view text, std::string_view ending) {
-  return text.ends_with(ending);
+  return text.size() >= ending.size() &&
+         lower_case(text.substr(text.size() - ending.size())) == ending;
 }
 
 struct InflateEnd {
@@ -148,7 +157,7 @@ Result<std::string> read_text_file(Env& env, const std::string& path) {
 std::string data_suffix(std::string_view path) {
   const std::string name = file_name(strip_compression(path));
   const std::size_t dot = name.rfind('.');
-  return dot == std::string::npos || dot == 0 ? "" : name.substr(dot);
+  return dot == std::string::npos || dot == 0 ? "" : lower_case(name.substr(dot));
 }
 
 std::string data_stem(std::string_view path) {

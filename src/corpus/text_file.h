@@ -26,7 +26,8 @@ Result<std::string> decompress_zstd(std::string_view bytes, const std::string& n
 // one.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 
-// "data/a.csv.gz" -> ".csv" and "a": the ending and the stem without the compression.
+// "data/a.CSV.gz" -> ".csv" and "a": the ending in lower case and the stem, without the
+// compression.
 std::string data_suffix(std::string_view path);
 std::string data_stem(std::string_view path);
 

@@ -54,6 +54,8 @@ Result<std::vector<Item>> read_items(Env& env, const std::string& path, std::int
     order.emplace_back(xxh3_64(line), items.size());
     items.push_back(std::move(item));
   }
+  if (items.empty())
+    return refused("{}: no items in {} bytes; is it the right file, whole?", path, text.size());
   if (max_items <= 0 || static_cast<std::int64_t>(items.size()) <= max_items) return items;
   std::ranges::sort(order);
   order.resize(static_cast<std::size_t>(max_items));

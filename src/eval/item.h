@@ -25,7 +25,8 @@ struct Item {
   std::size_t answer_index = 0;
 };
 
-// max_items > 0 keeps so many, picked by the hash of the item. Refused: file, line and reason.
+// max_items > 0 keeps so many, picked by the hash of the item. Refused: file, line and reason; a
+// file without items.
 Result<std::vector<Item>> read_items(Env& env, const std::string& path, std::int64_t max_items);
 
 }  // namespace boreal::eval

@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "model/gpt2.h"
 #include "model/llama.h"
@@ -32,10 +33,15 @@ const Family* find(std::string_view name) {
 
 Status check(const DecoderConfig& c, const std::string& name, ErrorKind kind) {
   const auto bad = [&](const std::string& why) { return Error{name + ": " + why, kind}; };
-  for (const std::int64_t size :
-       {c.hidden, c.layers, c.heads, c.kv_heads, c.ffn, c.vocab, c.context})
-    if (size <= 0 || size > (std::int64_t{1} << 40))
-      return bad(fmt::format("a size of the model is {}", size));
+  for (const auto& [size, value] : {std::pair{"hidden", c.hidden},
+                                    {"layers", c.layers},
+                                    {"heads", c.heads},
+                                    {"kv_heads", c.kv_heads},
+                                    {"ffn", c.ffn},
+                                    {"vocab", c.vocab},
+                                    {"context", c.context}})
+    if (value <= 0 || value > (std::int64_t{1} << 40))
+      return bad(fmt::format("{} is {}, but must be from 1 to 2^40", size, value));
   if (c.hidden % c.heads != 0)
     return bad(fmt::format("hidden {} is not a multiple of the {} heads", c.hidden, c.heads));
   if (c.heads % c.kv_heads != 0)
@@ -61,6 +67,10 @@ Result<DecoderConfig> config_of(const spec::ModelSpec& spec, std::int64_t vocab)
   c.heads = spec.heads;
   c.kv_heads = spec.kv_heads > 0 ? spec.kv_heads : spec.heads;
   c.vocab = spec.vocab > 0 ? spec.vocab : vocab;
+  if (c.vocab == 0)
+    return wrong_usage(
+        "model.vocab is 0, and no tokenizer gives the number of ids; set model.vocab, or "
+        "data.tokenizer to that of the shards");
   c.context = spec.context;
   c.dtype = spec.dtype == "fp32" ? DType::f32 : DType::bf16;
   c.norm_eps = spec.norm_eps;

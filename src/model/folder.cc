@@ -13,7 +13,10 @@ bool is_checkpoint(Env& env, const std::string& folder) {
 }
 
 Status check_folder(Env& env, const std::string& folder) {
-  if (!env.is_dir(folder)) return refused("{}: no such folder", folder);
+  if (!env.is_dir(folder)) {
+    if (!env.exists(folder)) return refused("{}: no such folder", folder);
+    RETURN_IF_ERROR(env.list_dir(folder));  // says why it is none
+  }
   if (is_checkpoint(env, folder) || env.exists(join_path(folder, "config.json"))) return Done{};
   return refused("{}: neither a checkpoint (no {}) nor a Hugging Face folder (no config.json)",
                  folder, ckpt::kManifestName);

@@ -280,6 +280,16 @@ std::string stem(const std::string& path) {
   return name;
 }
 
+// A source's name is that of a folder too: "my alloys" -> "my_alloys".
+std::string folder_name(std::string name) {
+  for (char& c : name) {
+    const bool other = static_cast<unsigned char>(c) >= 0x80;
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!plain && !other && c != '.' && c != '-') c = '_';
+  }
+  return name;
+}
+
 void fill_names(RunSpec& spec, const std::string& path) {
   if (spec.name.empty()) spec.name = stem(path);
   for (SourceSpec& source : spec.data.sources) {
@@ -290,7 +300,7 @@ void fill_names(RunSpec& spec, const std::string& path) {
     if (source.synthetic) {
       source.name = "synthetic";
     } else {
-      source.name = file.empty() ? file_name(source.shards) : stem(file);
+      source.name = folder_name(file.empty() ? file_name(source.shards) : stem(file));
     }
   }
 }

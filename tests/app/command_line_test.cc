@@ -1,5 +1,9 @@
 // The command line is a contract: scripts and tests rely on its words, figures and exit codes.
+#include <fmt/ranges.h>
 #include <signal.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
@@ -25,6 +29,12 @@ class CommandLine : public Story {
     for (const std::string& key : keys) EXPECT_TRUE(object.contains(key)) << key << ": " << last;
     return object;
   }
+  // Exit code of `boreal LINE` as a shell runs it; stderr goes to the file err.
+  int shell(const std::string& line) {
+    const int status =
+        std::system(fmt::format("cd '{}' && ('{}' {}) 2> err", dir, BOREAL_PROGRAM, line).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
 };
 
 TEST_F(CommandLine, VersionAndHelpGoToStdoutAndExit0) {
@@ -37,17 +47,58 @@ TEST_F(CommandLine, VersionAndHelpGoToStdoutAndExit0) {
   EXPECT_THAT(help.out, HasSubstr("boreal run recipes/quickstart.yaml"));
 }
 
+TEST_F(CommandLine, OutputThatIsLostIsAFailureThatSaysWhy) {
+  EXPECT_EQ(shell("plan tiny.yaml --json > /dev/full"), 1);
+  EXPECT_EQ(read("err"), "boreal: cannot write to stdout: No space left on device\n");
+  EXPECT_EQ(shell("--help > /dev/full"), 1);
+  EXPECT_EQ(shell("plan tiny.yaml >&-"), 1);
+  EXPECT_EQ(read("err"), "boreal: cannot write to stdout: Bad file descriptor\n");
+  EXPECT_EQ(shell("plan tiny.yaml <&- > out 2>&-"), 0);
+  EXPECT_EQ(shell("tokenizer train --in stones.csv --out t.json --vocab 300 --quiet >&-"), 0)
+      << "it prints nothing";
+  EXPECT_EQ(shell("tokenizer encode --tokenizer t.json --in stones.csv > /dev/full"), 1);
+  EXPECT_THAT(read("err"), HasSubstr("cannot write to stdout: No space left on device"));
+}
+
 TEST_F(CommandLine, EveryVerbIsListedAndItsHelpHasAnExampleThatNamesIt) {
+  const auto expect_example = [&](std::vector<std::string> words) {
+    const std::string verb = fmt::format("boreal {}", fmt::join(words, " "));
+    words.push_back("--help");
+    const Outcome help = run(words);
+    EXPECT_EQ(help.code, 0) << verb;
+    const auto example = help.out.find("Example");
+    ASSERT_NE(example, std::string::npos) << verb;
+    EXPECT_THAT(help.out.substr(example), HasSubstr(verb + " "));
+    EXPECT_THAT(help.out, testing::Not(HasSubstr("step-"))) << "goes stale";
+  };
   const Outcome help = run({"--help"});
   for (const char* verb : {"run", "prep", "train", "eval", "generate", "logits", "export", "import",
                            "tokenizer", "tokens", "plan", "machine"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + verb + " ")) << verb;
-    const Outcome of_verb = run({verb, "--help"});
-    EXPECT_EQ(of_verb.code, 0) << verb;
-    const auto example = of_verb.out.find("Example");
-    ASSERT_NE(example, std::string::npos) << verb;
-    EXPECT_THAT(of_verb.out.substr(example), HasSubstr(std::string("boreal ") + verb)) << verb;
+    expect_example({verb});
   }
+  for (const char* sub : {"train", "encode", "decode"}) expect_example({"tokenizer", sub});
+  for (const char* sub : {"ls", "head", "stats", "verify", "find", "batches"})
+    expect_example({"tokens", sub});
+}
+
+TEST_F(CommandLine, AModelMayBeTheFolderOfARunWhichStandsForItsNewestWholeCheckpoint) {
+  trained("out", {"--set", "train.steps=14", "--set", "checkpoint.keep=0"});
+  const auto ask = [&](const std::string& model) {
+    return run({"generate", "--model", model, "--prompt", "Ara "});
+  };
+  const Outcome named = ask("out/checkpoints/step-14");
+  EXPECT_EQ(named.err, "");
+  for (const char* model : {"out", "out/checkpoints"}) {
+    const Outcome found = ask(model);
+    EXPECT_EQ(found.out, named.out);
+    EXPECT_EQ(found.err, "the model is out/checkpoints/step-14\n");
+  }
+  flip("out/checkpoints/step-14/rank-0.bin", 1000, 1);
+  expect_error(ask("out"), 0, {"warning", "step 14", "the model is out/checkpoints/step-7\n"});
+  EXPECT_EQ(
+      figures(run({"export", "--checkpoint", "out", "--to", "hf", "--json"}), {"to"})["checkpoint"],
+      "out/checkpoints/step-7");
 }
 
 TEST_F(CommandLine, HelpOfTrainListsTheKeysThatOthersRelyOn) {
@@ -104,6 +155,25 @@ TEST_F(CommandLine, ARecipeRunsToItsReportAndASecondTimeSkipsWhatIsDone) {
   EXPECT_EQ(stages(), before) << "a command that finds its stages done changes nothing";
 }
 
+TEST_F(CommandLine, TheLineAtTheEndOfARunAsksOfItsOwnTableAndAShellTakesItAsItIs) {
+  const std::vector<std::string> line = {"run",   "tiny.yaml",     "--out",  "o'ut $HOME",
+                                         "--set", "train.steps=2", "--quiet"};
+  const Outcome own = run(line);
+  ASSERT_EQ(own.code, 0) << own.err;
+  const std::string begin = "ask it yourself: ./run ";
+  const auto at = own.out.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  const std::string command = own.out.substr(at + begin.size());
+  EXPECT_THAT(command,
+              StartsWith("generate --model 'o'\\''ut $HOME/checkpoints/step-2' --prompt "));
+  EXPECT_THAT(command, testing::Not(HasSubstr("iron")));
+  EXPECT_EQ(shell(command.substr(0, command.find('\n')) + " > said"), 0) << read("err");
+  auto with_prompt = line;
+  with_prompt.insert(with_prompt.end(), {"--set", "eval.prompts=[\"Ara's `mass` $HOME\"]"});
+  with_prompt[3] = "out";
+  EXPECT_THAT(run(with_prompt).out, HasSubstr("--prompt 'Ara'\\''s `mass` $HOME'\n"));
+}
+
 TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
   const std::string set = "train.steps=6";
   const json prepared =
@@ -140,7 +210,53 @@ TEST_F(CommandLine, EveryStageEndsWithItsFigures) {
   ASSERT_EQ(said["completions"].size(), 2U);
   EXPECT_EQ(said["completions"][1]["prompt"], "Bra ");
   EXPECT_LE(said["completions"][0]["tokens"].size(), 5U);
-  figures(run({"tokens", "ls", "out/shards", "--json"}), {});
+}
+
+TEST_F(CommandLine, TheVerbsThatWriteFilesOrLookIntoThemHaveFiguresToo) {
+  trained("out", {"--set", "train.steps=2"});
+  const std::string model = "out/checkpoints/step-2";
+  file("ids.txt", "1 2 3");
+  const json exported = figures(run({"export", "--checkpoint", model, "--to", "hf", "--json"}),
+                                {"checkpoint", "to", "dtype", "tokenizer"});
+  const json imported =
+      figures(run({"import", "--from", "hf", "--to", "back", "--json"}), {"from", "to"});
+  EXPECT_EQ(imported["parameters"], exported["parameters"]);
+  const json logits = figures(
+      run({"logits", "--model", model, "--ids", "ids.txt", "--to", "l.safetensors", "--json"}),
+      {"model", "to", "vocab"});
+  EXPECT_EQ(logits["tokens"], 3);
+  figures(run({"tokens", "ls", "out/shards", "--json"}), {"shards", "documents", "tokens"});
+  figures(run({"tokens", "verify", "out/shards", "--json"}), {"shards", "documents", "tokens"});
+  figures(run({"tokens", "stats", "out/shards", "--json"}), {"rows"});
+  figures(run({"tokens", "find", "out/shards", "--text", "Ara", "--json"}), {"found"});
+  const json head = figures(
+      run({"tokens", "head", "out/shards/stones/train", "--count", "3", "--json"}), {"shards"});
+  EXPECT_EQ(head["documents"], 3);
+  const json batches =
+      figures(run({"tokens", "batches", "tiny.yaml", "--set", "train.steps=2", "--out", "out",
+                   "--steps", "0..2", "--to", "b.safetensors", "--json", "--quiet"}),
+              {"to", "rows", "sequence"});
+  EXPECT_EQ(batches["batches"], 2);
+}
+
+TEST_F(CommandLine, TheTokenizersFiguresFollowNoOutputOfItsOwn) {
+  const json trained = figures(run({"tokenizer", "train", "--in", "stones.csv", "--out", "t.json",
+                                    "--vocab", "300", "--json"}),
+                               {"out", "bytes"});
+  EXPECT_GT(trained["vocab"], 256);
+  const std::vector<std::string> encode = {"tokenizer", "encode",     "--tokenizer", "t.json",
+                                           "--in",      "stones.csv", "--json",      "--out"};
+  auto to_file = encode;
+  to_file.push_back("ids");
+  const json ids = figures(run(to_file), {"out", "bytes"});
+  const json back = figures(run({"tokenizer", "decode", "--tokenizer", "t.json", "--in", "ids",
+                                 "--out", "text", "--json"}),
+                            {"out", "tokens"});
+  EXPECT_EQ(ids["tokens"], back["tokens"]);
+  EXPECT_EQ(ids["bytes"], back["bytes"]);
+  auto to_stdout = encode;
+  to_stdout.push_back("-");
+  expect_error(run(to_stdout), 2, {"--json", "stdout", "--out"});
 }
 
 TEST_F(CommandLine, EvalTakesTheNewestCheckpointOfARunThatWasStopped) {

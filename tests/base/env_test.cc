@@ -1,6 +1,8 @@
 #include "base/env.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/dtype.h"
 #include "base/hash.h"
@@ -29,6 +31,56 @@ TEST_F(EnvTest, AMissingFileIsRefusedByName) {
   ASSERT_FALSE(result.ok());
   EXPECT_NE(result.error().message.find("nothing: No such file"), std::string::npos);
   EXPECT_EQ(exit_code(result.error().kind), 3);
+}
+
+TEST_F(EnvTest, AFolderWhereAFileShouldBeIsNamedInTheOrderOfTheActAndNothingIsLeft) {
+  const std::string path = join_path(dir, "folder");
+  ASSERT_TRUE(env.make_dirs(path).ok());
+  const auto status = env.write_file(path, "text");
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message,
+            "cannot rename " + path + ".tmp to " + path + ": Is a directory");
+  EXPECT_FALSE(env.exists(path + ".tmp"));
+}
+
+// While it lives this process has no more rights than anyone.
+class Nobody {
+ public:
+  Nobody() { was_root_ = ::geteuid() == 0 && ::setresuid(65534, 65534, 0) == 0; }
+  ~Nobody() {
+    if (was_root_) {
+      EXPECT_EQ(::setresuid(0, 0, 0), 0);
+    }
+  }
+  Nobody(const Nobody&) = delete;
+  Nobody& operator=(const Nobody&) = delete;
+
+ private:
+  bool was_root_ = false;
+};
+
+TEST_F(EnvTest, WhatMayNotBeReadIsRefusedForThatReasonAndNotCalledMissing) {
+  const std::string path = join_path(dir, "a.txt");
+  ASSERT_TRUE(env.write_file(path, "text").ok());
+  const auto expect_refused = [](const auto& result) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_NE(result.error().message.find("Permission denied"), std::string::npos);
+    EXPECT_EQ(exit_code(result.error().kind), 3);
+  };
+  ASSERT_EQ(::chmod(path.c_str(), 0), 0);
+  {
+    const Nobody nobody;
+    expect_refused(env.read_file(path));
+    expect_refused(env.map_file(path));
+  }
+  ASSERT_EQ(::chmod(dir.c_str(), 0), 0);
+  {
+    const Nobody nobody;
+    EXPECT_TRUE(env.exists(path));
+    expect_refused(env.read_file(path));
+    expect_refused(env.list_dir(dir));
+  }
+  ASSERT_EQ(::chmod(dir.c_str(), 0755), 0);
 }
 
 TEST_F(EnvTest, ALockIsHeldOnceAndFreedWithItsOwner) {

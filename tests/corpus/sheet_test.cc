@@ -34,6 +34,14 @@ TEST(Csv, TheLastLineNeedsNoLineBreak) {
   EXPECT_THAT(parse_csv("a,b\n1,", "t.csv")->rows, ElementsAre(ElementsAre("1", "")));
 }
 
+TEST(Csv, AnotherSeparatorAndLinesThatEndInCarriageReturnsAreNamed) {
+  EXPECT_THAT(csv_error("name;mass\nIra;1,5\n"),
+              AllOf(HasSubstr("t.csv:1"), HasSubstr("semicolons"), HasSubstr("commas")));
+  EXPECT_THAT(csv_error("name\tmass\nIra\t1\n"), HasSubstr("tabs"));
+  EXPECT_THAT(csv_error("name,mass\rIra,1\r"), HasSubstr("carriage returns"));
+  EXPECT_TRUE(parse_csv("name,note;remark\nIra,1\n", "t.csv").ok());
+}
+
 TEST(Csv, ARaggedRowIsRefusedWithFileLineRowAndBothCounts) {
   EXPECT_THAT(csv_error("a,b,c\n1,2,3\n4,5\n"),
               AllOf(HasSubstr("t.csv:3"), HasSubstr("row 2 has 2 cells and the header has 3")));

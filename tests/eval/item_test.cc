@@ -53,6 +53,8 @@ TEST_F(Items, AreReadWithAllTheirFields) {
 TEST_F(Items, ThatAreDamagedAreRefusedWithFileLineAndReason) {
   const std::string good = kGood;
   expect_refused(good + good.substr(0, 40), ":2: not a JSON object");
+  expect_refused("", "no items in 0 bytes");
+  expect_refused("\n\n", "no items in 2 bytes");
   expect_refused("[1,2]\n", ":1: not a JSON object");
   expect_refused(R"({"bundle":"b","prompt":"p","answer":"a"})", "task");
   expect_refused(R"({"task":7,"bundle":"b","prompt":"p","answer":"a"})", "string");

@@ -213,20 +213,15 @@ class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
     EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
-    handler_ = ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limited{bytes, before_.rlim_max};
     EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
   }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
   FileSizeLimit(const FileSizeLimit&) = delete;
   FileSizeLimit& operator=(const FileSizeLimit&) = delete;
 
  private:
   rlimit before_{};
-  sighandler_t handler_ = SIG_DFL;
 };
 
 TEST_F(BadInput, AFileThatMayNotGrowFailsAndTheRunGoesOnOnceItMay) {
@@ -272,7 +267,107 @@ TEST_F(BadInput, WrongCommandLinesExit2AndNameTheWrongWord) {
   expect_error(run({"generate", "--model", "m", "--prompt", "a", "--top-p", "2"}), 2, {"--top-p"});
   expect_error(run({"export", "--checkpoint", "c", "--to", "t", "--dtype", "fp8"}), 2, {"--dtype"});
   expect_error(run({"eval"}), 2, {"SPEC"});
-  expect_error(run({"tokenizer"}), 2, {"subcommand"});
+  expect_error(run({"tokenizer"}), 2, {"subcommand", "train, encode, decode"});
+}
+
+TEST_F(BadInput, AWordThatIsNearAnotherIsNamedWithIt) {
+  const auto expect_said = [&](const std::vector<std::string>& line, const std::string& said) {
+    const Outcome outcome = run(line);
+    expect_error(outcome, 2, {said});
+    EXPECT_THAT(outcome.err, testing::StartsWith("boreal: "));
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+  };
+  expect_said({"generate", "--modell", "m", "--prompt", "a"},
+              "no option --modell (did you mean --model?)");
+  expect_said({"generate", "--modell=m", "--prompt", "a"}, "(did you mean --model?)");
+  expect_said({"trian", "tiny.yaml"}, "no verb \"trian\" (did you mean train?)");
+  expect_said({"tokenizer", "encod"},
+              "no verb \"encod\" (did you mean encode?); the verbs of tokenizer are");
+  expect_said({"train", "tiny.yaml", "more"}, "more");
+}
+
+TEST_F(BadInput, BatchesBeyondTheRunOrTheMemoryAreRefusedAtOnce) {
+  const auto ask = [&](const std::string& range, const std::string& set) {
+    return run({"tokens", "batches", "tiny.yaml", "--out", "out", "--set", set, "--steps", range,
+                "--to", "b.safetensors"});
+  };
+  expect_error(ask("200..201", "train.steps=200"), 2, {"200..201", "the run has 200 steps"});
+  expect_error(ask("0..100000000000", "train.steps=100000000000"), 2,
+               {"256000.0 GB", "this machine has"});
+  expect_error(ask("0..99999999999999999999", "train.steps=2"), 2, {"no range a..b"});
+  EXPECT_FALSE(env.exists(path("out")));
+}
+
+TEST_F(BadInput, TasksThatWouldCountTwiceAreEmptyOrBelongToNoRun) {
+  const std::string set = "train.steps=2";
+  trained("out", {"--set", set});
+  const auto of_run = [&](const std::string& tasks) {
+    return run({"eval", "tiny.yaml", "--out", "out", "--set", set, "--tasks", tasks});
+  };
+  expect_error(of_run("choice,choice"), 2, {"choice and choice are the same task", "twice"});
+  expect_error(of_run("choice, ./out/eval/choice.jsonl"), 2, {"the same task"});
+  expect_error(of_run("choice, recall_seen"), 0, {});
+  expect_error(of_run("choice, ,recall_seen"), 2, {"empty name"});
+  file("none.jsonl", "");
+  expect_error(of_run("none.jsonl"), 3, {"none.jsonl", "no items"});
+  expect_error(run({"eval", "--model", "out", "--tasks", "choice"}), 2,
+               {"\"choice\"", "SPEC", "OUT/eval/choice.jsonl"});
+}
+
+TEST_F(BadInput, AFolderWhereAFileIsToBeWrittenIsNamedBeforeTheWork) {
+  ASSERT_TRUE(env.make_dirs(path("made")).ok());
+  file("ids.txt", "1");
+  expect_error(run({"tokenizer", "train", "--in", "stones.csv", "--out", "made"}), 2,
+               {"--out", "made is a folder"});
+  expect_error(run({"logits", "--model", "gone", "--ids", "ids.txt", "--to", "made"}), 2,
+               {"--to", "made is a folder"});
+  EXPECT_EQ(leftovers("."), std::vector<std::string>{});
+}
+
+TEST_F(BadInput, AResumeOrANameThatCannotBeMeantIsRefusedBeforeAFolderIsMade) {
+  expect_error(train("out", {"--resume", "nver"}), 2, {"\"nver\"", "auto", "never", "folder"});
+  EXPECT_FALSE(env.exists(path("out")));
+  for (const char* name : {"../evil", ".hidden", "a/b"})
+    expect_error(run({"train", "tiny.yaml", "--set", std::string("name=") + name}), 2,
+                 {"name is", name, "--out"});
+}
+
+TEST_F(BadInput, ShardsThatAreNotThereOrHaveNoTokenizerAreNamed) {
+  expect_error(
+      train("out", {"--set", "data.sources=[{shards: gone/train}]", "--set", "model.vocab=300"}), 3,
+      {"data.sources.0.shards", "gone/train.idx"});
+  trained("made", {"--set", "train.steps=2"});
+  expect_error(train("bare", {"--set", "data.sources=[{shards: made/shards/stones/train}]"}), 2,
+               {"model.vocab", "data.tokenizer"});
+}
+
+TEST_F(BadInput, ATableMayHaveBlanksInItsNameAndAnEndingInCapitals) {
+  file("my stones.CSV", read("stones.csv"));
+  trained("out", {"--set", "data.sources=[{table: my stones.CSV}]", "--set", "train.steps=2"});
+  EXPECT_TRUE(env.exists(path("out/shards/my_stones/train.idx")));
+}
+
+TEST_F(BadInput, MoreThreadsThanCoresAreWarnedOfOnce) {
+  const Outcome outcome = run({"plan", "tiny.yaml", "--set", "threads=300"});
+  expect_error(outcome, 0, {"warning: threads is 300, but this machine has"});
+  EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1);
+}
+
+TEST_F(BadInput, ANumberOfTheLineIsNamedWithWhatIsExpectedAndNotWithItsBounds) {
+  const auto expect_said = [&](const std::string& option, const std::string& value,
+                               const std::string& said) {
+    const Outcome outcome = run({"generate", "--model", "m", "--prompt", "a", option, value});
+    expect_error(outcome, 2, {option, fmt::format("\"{}\" is not {}", value, said)});
+    EXPECT_LT(outcome.err.size(), 200U) << outcome.err;
+  };
+  for (const char* value : {"-1", "inf", "nan", "1e999", "warm"})
+    expect_said("--temperature", value, "a finite number from 0 up");
+  for (const char* value : {"0", "-1", "1.5", "99999999999999999999"})
+    expect_said("--max-tokens", value, "a whole number from 1 up");
+  for (const char* value : {"nan", "2", "-0.5"})
+    expect_said("--top-p", value, "a share from 0 to 1");
+  expect_said("--top-k", "-1", "a whole number from 0 up");
+  expect_error(run({"tokens", "head", "shards", "--count", "-1"}), 2, {"--count", "\"-1\""});
 }
 
 TEST_F(BadInput, GenerateNamesAMissingModelAnEmptyPromptAndOneBeyondTheContext) {
@@ -283,6 +378,8 @@ TEST_F(BadInput, GenerateNamesAMissingModelAnEmptyPromptAndOneBeyondTheContext) 
   const std::string model = "out/checkpoints/step-2";
   expect_error(ask("gone", "a"), 3, {"gone", "no such folder"});
   expect_error(ask("logs", "a"), 3, {"logs", "manifest.json", "config.json"});
+  expect_error(run({"generate", "--model", model, "--prompt", "a", "--max-tokens", "1000000"}), 2,
+               {"--max-tokens", "1000000", "context is 32"});
   expect_error(ask(model, ""), 2, {"empty prompt"});
   expect_error(ask(model, std::string(500, 'x')), 2, {"tokens", "context is 32"});
   const Outcome good = ask(model, "Ara ");
