@@ -301,7 +301,7 @@ TEST_F(CommandLine, AnExportIsReadBackWithTheSameLogits) {
                  0, {});
   EXPECT_EQ(read("hf.safetensors"), read("step-6.safetensors"));
   EXPECT_EQ(read("back.safetensors"), read("step-6.safetensors"));
-  expect_error(run({"export", "--checkpoint", checkpoint, "--to", "hf"}), 1, {"hf exists"});
+  expect_error(run({"export", "--checkpoint", checkpoint, "--to", "hf"}), 2, {"hf exists"});
 }
 
 TEST_F(CommandLine, TextGoesToIdsAndBackByteForByte) {

@@ -157,20 +157,6 @@ TEST_F(BadInput, ADamagedCheckpointIsAnErrorWhereNamedAndPassedOverWhereNot) {
   expect_error(run({"export", "--checkpoint", newest, "--to", "hf"}), 0, {});
 }
 
-TEST_F(BadInput, AnOutThatAnotherSpecWroteNamesTheKeysThatDiffer) {
-  trained("out", {"--set", "train.steps=2"});
-  const auto before = files_of("out");
-  const Outcome other =
-      train("out", {"--set", "train.steps=3", "--set", "seed=9", "--set", "eval.every_steps=5",
-                    "--set", "checkpoint.keep=1", "--set", "threads=1"});
-  expect_error(other, 3, {"another spec", "train.steps: 3, was 2", "seed: 9, was 7"});
-  for (const char* does_not_count : {"eval.", "checkpoint.", "threads", "world"})
-    EXPECT_THAT(other.err, testing::Not(testing::HasSubstr(does_not_count)));
-  auto after = files_of("out");
-  after.erase(".lock");
-  for (const auto& [name, content] : after) EXPECT_EQ(content, before.at(name)) << name;
-}
-
 TEST_F(BadInput, AnOutOfForeignFilesIsRefusedAndLeftAsItIs) {
   ASSERT_TRUE(env.make_dirs(path("mine/tokenizer")).ok());
   file("mine/facts.csv", "mine\n");

@@ -75,5 +75,19 @@ TEST_F(ChangedInput, AnExportLeavesFoldersOfOthersAlone) {
   expect_error(run({"import", "--from", path("hf"), "--to", ""}), 2, {"no name"});
 }
 
+TEST_F(ChangedInput, AnOutThatAnotherSpecWroteNamesTheKeysThatDiffer) {
+  trained("out", {"--set", "train.steps=2"});
+  const auto before = files_of("out");
+  const Outcome other =
+      train("out", {"--set", "train.steps=3", "--set", "seed=9", "--set", "eval.every_steps=5",
+                    "--set", "checkpoint.keep=1", "--set", "threads=1"});
+  expect_error(other, 3, {"another spec", "train.steps: 3, was 2", "seed: 9, was 7"});
+  for (const char* does_not_count : {"eval.", "checkpoint.", "threads", "world"})
+    EXPECT_THAT(other.err, testing::Not(testing::HasSubstr(does_not_count)));
+  auto after = files_of("out");
+  after.erase(".lock");
+  for (const auto& [name, content] : after) EXPECT_EQ(content, before.at(name)) << name;
+}
+
 }  // namespace
 }  // namespace boreal::stories
