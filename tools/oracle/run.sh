@@ -15,7 +15,7 @@ help() {
 ./run oracle [--shakespeare] [--build DIR]
     logits, gradients and losses of the tiny models, made again by PyTorch and computed by boreal;
     import and export against transformers; tokenizers against those of Hugging Face
---shakespeare   also train recipes/shakespeare.yaml with boreal and with PyTorch (half an hour on 2 cores);
+--shakespeare   also train recipes/shakespeare.yaml with boreal and with PyTorch (a quarter of an hour on 2 cores);
                 the picture of both curves is out/oracle/shakespeare.svg
 --build DIR     the build to test; default build/release
 Environment: BOREAL_ORACLE, place of the virtual environment (default ~/.cache/boreal/oracle)
