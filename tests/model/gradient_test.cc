@@ -124,23 +124,25 @@ TEST_P(Gradient, OfRowsThatDoNotCountIsNone) {
 TEST_P(Gradient, OfADocumentIsIndependentOfItsNeighbours) {
   for (const std::string family : {"llama", "gpt2"}) {
     const DecoderConfig config = config_of(family, dtype());
-    // 32: where the sum over rows may be cut on every instruction set (kernels/gemm.h).
-    DecoderBatch batch = draw_batch("batch", {32, 40}, config.vocab);
-    std::fill(batch.weight.begin(), batch.weight.begin() + 32, 0);
+    // Where the sum over rows may be cut (kernels/gemm.h).
+    const bool tiles = GetParam().isa == device::Isa::amx_bf16 && dtype() == DType::bf16;
+    const int first = tiles ? 32 : 30;
+    DecoderBatch batch = draw_batch("batch", {first, 40}, config.vocab);
+    std::fill(batch.weight.begin(), batch.weight.begin() + first, 0);
     Rig rig(config, ctx());
     rig.accumulate(batch);
     const auto expected = rig.gradient_bytes();
     const auto losses = rig.losses();
 
     DecoderBatch other = batch;
-    for (std::size_t r = 0; r < 32; ++r) other.id[r] = (other.id[r] + 7) % config.vocab;
+    for (int r = 0; r < first; ++r) other.id[r] = (other.id[r] + 7) % config.vocab;
     rig.zero_gradients();
     rig.accumulate(other);
     EXPECT_EQ(rig.gradient_bytes(), expected) << family;
     EXPECT_EQ(rig.losses(), losses);
 
     rig.zero_gradients();
-    rig.accumulate(part_of(batch, 32, 72));
+    rig.accumulate(part_of(batch, first, first + 40));
     EXPECT_EQ(rig.losses(), losses);
     EXPECT_EQ(rig.gradient_bytes(), expected) << family;
   }
