@@ -188,24 +188,26 @@ void gelu_backward(const Context& ctx, const Tensor& dy, const Tensor& x, Tensor
 }
 
 void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool accumulate,
-                 Tensor y) {
+                 Tensor y, std::int64_t first) {
   CHECK_EQ(id.elements(), y.rows());
   CHECK_EQ(table.columns(), y.columns());
   CHECK(table.dtype == y.dtype);
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).gather[index(y.dtype)];
-  ctx.pool->split(y.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(table.data, y.columns(), ids(id) + b, e - b, accumulate, row(y, b));
+  ctx.pool->split(y.rows(), 1, [&](std::int64_t b, std::int64_t e) {
+    run(table.data, table.columns(), first, table.rows(), ids(id) + b, e - b, accumulate,
+        row(y, b));
   });
 }
 
-void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor grad) {
+void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor grad,
+                  std::int64_t first) {
   CHECK_EQ(id.elements(), dy.rows());
   CHECK_EQ(grad.columns(), dy.columns());
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).scatter[index(dy.dtype)];
   ctx.pool->split(dy.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
-    run(dy.data, dy.columns(), ids(id), dy.rows(), b, e, floats(grad));
+    run(dy.data, dy.columns(), ids(id), dy.rows(), b, e, first, grad.rows(), floats(grad));
   });
 }
 
@@ -230,16 +232,56 @@ void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Ten
   }
 }
 
-void cross_entropy(const Context& ctx, const Tensor& logits, const Tensor& target,
-                   const Tensor& seed, Tensor loss, Tensor lse, Tensor* dlogits) {
+void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target,
+                  std::int64_t first, Tensor max, Tensor sum, Tensor picked) {
   CHECK_EQ(target.elements(), logits.rows());
   if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).cross_entropy[dlogits == nullptr ? 0 : index(dlogits->dtype)];
+  const auto run = cpu::table(ctx).softmax_sums;
+  ctx.pool->split(logits.rows(), 1, [&](std::int64_t b, std::int64_t e) {
+    for (std::int64_t r = b; r < e; ++r) {
+      const float* at = floats(logits) + r * logits.row_stride;
+      run(at, logits.columns(), floats(max) + r, floats(sum) + r);
+      const std::int64_t here = ids(target)[r] - first;
+      floats(picked)[r] = here >= 0 && here < logits.columns() ? at[here] : 0.0F;
+    }
+  });
+}
+
+void rescale_sums(const Context& ctx, const Tensor& own_max, const Tensor& max, Tensor sum) {
+  if (ctx.is_meta()) return;
+  for (std::int64_t r = 0; r < sum.elements(); ++r)
+    floats(sum)[r] *= std::exp(floats(own_max)[r] - floats(max)[r]);
+}
+
+void cross_entropy_loss(const Context& ctx, const Tensor& max, const Tensor& sum,
+                        const Tensor& picked, Tensor loss, Tensor lse) {
+  if (ctx.is_meta()) return;
+  for (std::int64_t r = 0; r < loss.elements(); ++r) {
+    floats(lse)[r] = floats(max)[r] + std::log(floats(sum)[r]);
+    floats(loss)[r] = floats(lse)[r] - floats(picked)[r];
+  }
+}
+
+void cross_entropy_gradient(const Context& ctx, const Tensor& logits, const Tensor& target,
+                            std::int64_t first, const Tensor& seed, const Tensor& lse,
+                            Tensor dlogits) {
+  CHECK_EQ(target.elements(), logits.rows());
+  if (ctx.is_meta()) return;
+  const auto run = cpu::table(ctx).softmax_gradient[index(dlogits.dtype)];
   ctx.pool->split(logits.rows(), 1, [&](std::int64_t b, std::int64_t e) {
     for (std::int64_t r = b; r < e; ++r)
-      run(floats(logits) + r * logits.row_stride, logits.columns(), ids(target)[r], floats(seed)[r],
-          dlogits == nullptr ? nullptr : row(*dlogits, r), floats(loss) + r, floats(lse) + r);
+      run(floats(logits) + r * logits.row_stride, logits.columns(), ids(target)[r] - first,
+          floats(seed)[r], floats(lse)[r], row(dlogits, r));
   });
+}
+
+void cross_entropy(const Context& ctx, const Tensor& logits, const Tensor& target,
+                   const Tensor& seed, Tensor loss, Tensor lse, Tensor* dlogits) {
+  std::vector<float> max(static_cast<std::size_t>(logits.rows()));
+  const Tensor largest(max.data(), DType::f32, loss.shape);
+  softmax_sums(ctx, logits, target, 0, largest, lse, loss);
+  cross_entropy_loss(ctx, largest, lse, loss, loss, lse);
+  if (dlogits != nullptr) cross_entropy_gradient(ctx, logits, target, 0, seed, lse, *dlogits);
 }
 
 void fill_zero(const Context& ctx, Tensor x) {

@@ -46,18 +46,34 @@ void swiglu_backward(const Context& ctx, const Tensor& dy, const Tensor& gate_up
 void gelu(const Context& ctx, const Tensor& x, Tensor y);
 void gelu_backward(const Context& ctx, const Tensor& dy, const Tensor& x, Tensor dx);
 
-// y[r] (+)= table[id[r]]. Ids are checked by who makes the batch.
+// y[r] (+)= table[id[r]]. The table holds rows [first, first + table.rows()) of a larger one; other
+// ids give zeros. That ids are in the larger one is checked by who makes the batch.
 void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool accumulate,
-                 Tensor y);
-// grad[id[r]] += dy[r], rows in order.
-void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor grad);
+                 Tensor y, std::int64_t first = 0);
+// grad[id[r]] += dy[r], rows in order; ids outside grad's rows, as above, are left out.
+void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor grad,
+                  std::int64_t first = 0);
 // sum[c] += over rows of x.
 void column_sum(const Context& ctx, const Tensor& x, Tensor sum);
 // dst[row + r] = src[r] for each of the listed destination rows.
 void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Tensor dst);
 
-// Each row of fp32 logits: loss[r] = -log softmax(logits)[target[r]], lse[r]; with dlogits:
-// (softmax - onehot) * seed[r].
+// Cross-entropy of rows of fp32 logits whose columns [first, first + columns) lie here and the rest,
+// if any, on other ranks: the two sums are combined between the calls.
+// For each row: the largest logit here, sum of exp(logit - largest), and the target's logit, 0 if
+// it is not here. All fp32 [rows].
+void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target,
+                  std::int64_t first, Tensor max, Tensor sum, Tensor picked);
+// sum *= exp(own_max - max): the sums of all ranks relative to the largest of all.
+void rescale_sums(const Context& ctx, const Tensor& own_max, const Tensor& max, Tensor sum);
+// lse = max + log(sum); loss = lse - picked = -log softmax(logits)[target].
+void cross_entropy_loss(const Context& ctx, const Tensor& max, const Tensor& sum,
+                        const Tensor& picked, Tensor loss, Tensor lse);
+// dlogits = (softmax - onehot) * seed[r].
+void cross_entropy_gradient(const Context& ctx, const Tensor& logits, const Tensor& target,
+                            std::int64_t first, const Tensor& seed, const Tensor& lse,
+                            Tensor dlogits);
+// All of it where all columns are here; dlogits may be null.
 void cross_entropy(const Context& ctx, const Tensor& logits, const Tensor& target,
                    const Tensor& seed, Tensor loss, Tensor lse, Tensor* dlogits);
 

@@ -11,7 +11,7 @@ using tensor::Tensor;
 
 namespace {
 
-nn::BlockOptions block_options(const DecoderConfig& c, std::int64_t index) {
+nn::BlockOptions block_options(const DecoderConfig& c, std::int64_t index, bool sequence_parallel) {
   const std::string name = fmt::format("blocks.{}", index);
   // The two projections that write to the residual stream start smaller, so that its variance does
   // not grow with depth.
@@ -33,13 +33,16 @@ nn::BlockOptions block_options(const DecoderConfig& c, std::int64_t index) {
                   .ffn = c.ffn,
                   .bias = c.bias,
                   .init_std = c.init_std,
-                  .out_init_std = out_std}};
+                  .out_init_std = out_std},
+          .sequence_parallel = sequence_parallel};
 }
 
 }  // namespace
 
-Decoder::Decoder(const DecoderConfig& config)
+Decoder::Decoder(const DecoderConfig& config, const dist::Group& tp, bool sequence_parallel)
     : config_(config),
+      tp_(tp),
+      sequence_parallel_(sequence_parallel),
       embedding_({.name = "embedding",
                   .vocab = config.vocab,
                   .hidden = config.hidden,
@@ -56,10 +59,17 @@ Decoder::Decoder(const DecoderConfig& config)
             config.tied ? &embedding_.table() : nullptr, tp_, ids_) {
   blocks_.reserve(static_cast<std::size_t>(config.layers));
   for (std::int64_t i = 0; i < config.layers; ++i)
-    blocks_.emplace_back(block_options(config, i), i, tp_, ids_);
-  embedding_.visit(parameters_);
-  for (nn::Block& block : blocks_) block.visit(parameters_);
-  head_.visit(parameters_);
+    blocks_.emplace_back(block_options(config, i, sequence_parallel), i, tp_, ids_);
+  std::int64_t unit = 0;
+  const auto visit = [&](auto& layer) {
+    const std::size_t begin = parameters_.size();
+    layer.visit(parameters_);
+    for (std::size_t i = begin; i < parameters_.size(); ++i) parameters_[i]->unit = unit;
+    ++unit;
+  };
+  visit(embedding_);
+  for (nn::Block& block : blocks_) visit(block);
+  visit(head_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     parameters_[i]->index = static_cast<std::int64_t>(i);
   if (config.rotary) rotary_ = nn::Rotary(config.context, config.head_dim(), config.rope_theta);
@@ -92,13 +102,15 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
                 .weights = weights,
                 .rows = rows,
                 .tape = backward ? &tape : nullptr,
-                .gradients = gradients};
+                .gradients = gradients,
+                .sequence_parallel = sequence_parallel_};
   nn::Pass untaped = pass;
   untaped.tape = nullptr;
 
   const ScratchScope scope(arena);
   const std::int64_t tape_begin = arena.tape_mark();
-  const Shape shape{rows.count, config_.hidden};
+  const dist::Sequence sequence(ctx, arena, tp_, sequence_parallel_);
+  const Shape shape{sequence.rows(rows.count), config_.hidden};
   std::vector<Tensor> x;  // x[i] is the input of block i
   std::vector<std::int64_t> marks;
   if (backward) {
@@ -125,6 +137,7 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
   Tensor dy = arena.scratch(config_.dtype, shape);
   Tensor dx = arena.scratch(config_.dtype, shape);
   head_.loss(pass, x.back(), targets, &dy);
+  gradients->finished(ctx, units() - 1);
   for (std::size_t i = blocks_.size(); i-- > 0;) {
     if (recompute) {
       const ScratchScope again(arena);
@@ -133,9 +146,11 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
     }
     blocks_[i].backward(pass, rotary(), dy, dx);
     arena.tape_release(marks[i]);
+    gradients->finished(ctx, static_cast<std::int64_t>(i) + 1);
     std::swap(dy, dx);
   }
   embedding_.backward_weight(pass, dy);
+  gradients->finished(ctx, 0);
   arena.tape_release(tape_begin);
 }
 

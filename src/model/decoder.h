@@ -41,17 +41,23 @@ struct DecoderConfig {
 
 class Decoder {
  public:
-  explicit Decoder(const DecoderConfig& config);
+  // tp: the ranks that share each layer. sequence_parallel: in passes that train, activations
+  // between layers lie on them by rows (dist/sequence.h).
+  explicit Decoder(const DecoderConfig& config, const dist::Group& tp = {},
+                   bool sequence_parallel = false);
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
   const DecoderConfig& config() const { return config_; }
   // In a fixed order; Parameter::index is the position.
   const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
-  std::int64_t parameter_count() const;
+  std::int64_t parameter_count() const;  // of all ranks
   // FLOPs of one token of training: 6 x (matrices with the head, without the embedding's gather) +
   // 6 x layers x T x d (causal).
   double flops_per_token(std::int64_t sequence) const;
+
+  // Units of Parameter::unit: the embedding, the blocks, the head.
+  std::int64_t units() const { return config_.layers + 2; }
 
   nn::Tape make_tape() const { return nn::Tape(ids_.count()); }
 
@@ -59,9 +65,9 @@ class Decoder {
   // meta device.
   void prepare(const device::Context& ctx);
 
-  // Forward, loss, and with gradients in the pass backward: everything a micro-batch does. Losses
-  // go to targets.loss. recompute: blocks keep their input only and run forward again in backward;
-  // the gradients are bit-equal.
+  // rows and targets: the same on every rank of tp. Forward, loss, and with gradients in the pass
+  // backward: everything a micro-batch does. Losses go to targets.loss. recompute: blocks keep
+  // their input only and run forward again in backward; the gradients are bit-equal.
   void train(const device::Context& ctx, tensor::Arena& arena, nn::WeightSource& weights,
              nn::GradientSink* gradients, const nn::Rows& rows, const nn::Targets& targets,
              bool recompute) const;
@@ -76,6 +82,7 @@ class Decoder {
 
   DecoderConfig config_;
   dist::Group tp_;
+  bool sequence_parallel_;
   nn::LayerIds ids_;
   nn::Embedding embedding_;
   std::vector<nn::Block> blocks_;

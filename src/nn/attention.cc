@@ -1,5 +1,7 @@
 #include "nn/attention.h"
 
+#include <algorithm>
+
 #include "kernels/ops.h"
 
 namespace boreal::nn {
@@ -11,26 +13,55 @@ using tensor::Tensor;
 namespace {
 enum Slot : std::size_t { kQkv, kOutput, kLse };
 
-std::int64_t qkv_width(const AttentionOptions& o) {
-  return (o.heads + 2 * o.kv_heads) * o.head_dim;
+// Rows of the fused matrix, whole: query heads, key heads, value heads.
+std::vector<Segment> qkv_segments(const AttentionOptions& o, const dist::Group& group) {
+  const std::int64_t dim = o.head_dim;
+  const Segment q = even_part(o.heads, group);
+  std::vector<Segment> rows = {{.begin = q.begin * dim, .count = q.count * dim}};
+  const std::int64_t held = Attention::local_kv_heads(o.kv_heads, group);
+  // Ranks that share a key head each know its gradient from their own query heads only.
+  const std::int64_t sharers = group.size() * held / o.kv_heads;
+  for (const std::int64_t begin : {o.heads, o.heads + o.kv_heads}) {
+    Segment kv{.begin = (begin + group.rank() / sharers * held) * dim,
+               .count = held * dim,
+               .first_holder = group.rank() % sharers == 0};
+    if (sharers > 1)
+      kv.sum_over = &group, kv.sum_begin = begin * dim, kv.sum_count = o.kv_heads * dim;
+    rows.push_back(kv);
+  }
+  return rows;
 }
 }  // namespace
 
+std::int64_t Attention::local_kv_heads(std::int64_t kv_heads, const dist::Group& group) {
+  return std::max<std::int64_t>(kv_heads / group.size(), 1);
+}
+
 Attention::Attention(const AttentionOptions& options, const dist::Group& group, LayerIds& ids)
-    : options_(options),
+    : heads_(options.heads / group.size()),
+      kv_heads_(local_kv_heads(options.kv_heads, group)),
+      head_dim_(options.head_dim),
       qkv_({.name = options.name + ".qkv",
             .in_features = options.hidden,
-            .out_features = qkv_width(options),
+            .out_features = (options.heads + 2 * options.kv_heads) * options.head_dim,
             .bias = options.bias,
-            .init_std = options.init_std},
+            .init_std = options.init_std,
+            .cut = Cut::outputs,
+            .segments = qkv_segments(options, group)},
            group, ids),
       out_({.name = options.name + ".out",
             .in_features = options.heads * options.head_dim,
             .out_features = options.hidden,
             .bias = options.bias,
-            .init_std = options.out_init_std},
+            .init_std = options.out_init_std,
+            .cut = Cut::inputs,
+            .segments = {even_part(options.heads * options.head_dim, group)}},
            group, ids),
-      id_(ids.next()) {}
+      id_(ids.next()) {
+  CHECK_EQ(options.heads % group.size(), 0);
+  CHECK(options.kv_heads % group.size() == 0 || group.size() % options.kv_heads == 0,
+        "{} key heads on {} ranks", options.kv_heads, group.size());
+}
 
 void Attention::visit(std::vector<Parameter*>& parameters) {
   qkv_.visit(parameters);
@@ -38,30 +69,27 @@ void Attention::visit(std::vector<Parameter*>& parameters) {
 }
 
 kernels::AttentionShape Attention::shape(const Pass& pass) const {
-  return {options_.heads, options_.kv_heads, options_.head_dim, pass.rows.keys_max};
+  return {heads_, kv_heads_, head_dim_, pass.rows.keys_max};
 }
 Tensor Attention::queries(const Tensor& qkv) const {
-  return qkv.column_slice(0, options_.heads * options_.head_dim);
+  return qkv.column_slice(0, heads_ * head_dim_);
 }
 Tensor Attention::keys(const Tensor& qkv) const {
-  const std::int64_t begin = options_.heads * options_.head_dim;
-  return qkv.column_slice(begin, begin + options_.kv_heads * options_.head_dim);
+  return qkv.column_slice(heads_ * head_dim_, (heads_ + kv_heads_) * head_dim_);
 }
 Tensor Attention::values(const Tensor& qkv) const {
-  return qkv.column_slice((options_.heads + options_.kv_heads) * options_.head_dim, qkv.columns());
+  return qkv.column_slice((heads_ + kv_heads_) * head_dim_, qkv.columns());
 }
 
 void Attention::forward(const Pass& pass, std::int64_t block, const Tensor* cos_sin,
                         const Tensor& x, const Tensor& residual, Tensor y) const {
-  const std::int64_t rows = x.rows();
-  const Tensor qkv = pass.keep(x.dtype, Shape{rows, qkv_width(options_)});
-  const Tensor o = pass.keep(x.dtype, Shape{rows, options_.heads * options_.head_dim});
+  const std::int64_t rows = pass.rows.count;
+  const Tensor qkv = pass.keep(x.dtype, Shape{rows, (heads_ + 2 * kv_heads_) * head_dim_});
+  const Tensor o = pass.keep(x.dtype, Shape{rows, heads_ * head_dim_});
   qkv_.forward(pass, x, qkv);
   if (cos_sin != nullptr) {
-    const Tensor rotated =
-        qkv.column_slice(0, (options_.heads + options_.kv_heads) * options_.head_dim);
-    kernels::rope(pass.ctx, rotated, pass.rows.position, *cos_sin,
-                  options_.heads + options_.kv_heads, kernels::Rotation::forward);
+    kernels::rope(pass.ctx, qkv.column_slice(0, (heads_ + kv_heads_) * head_dim_),
+                  pass.rows.position, *cos_sin, heads_ + kv_heads_, kernels::Rotation::forward);
   }
   Tensor k = keys(qkv);
   Tensor v = values(qkv);
@@ -74,7 +102,7 @@ void Attention::forward(const Pass& pass, std::int64_t block, const Tensor* cos_
   }
   Tensor lse;
   if (pass.tape != nullptr) {
-    lse = pass.keep(DType::f32, Shape{options_.heads, rows});
+    lse = pass.keep(DType::f32, Shape{heads_, rows});
     pass.tape->put(id_, kQkv, qkv);
     pass.tape->put(id_, kOutput, o);
     pass.tape->put(id_, kLse, lse);
@@ -95,10 +123,11 @@ void Attention::backward_input(const Pass& pass, const Tensor* cos_sin, const Te
   const Tensor& o = pass.tape->get(id_, kOutput);
   // d_qkv outlives this call: backward_weight of qkv needs it. The caller's scope frees it.
   const Tensor d_qkv = pass.scratch(dy.dtype, qkv.shape);
+  const Tensor whole_dy = out_.whole_gradient(pass, dy);
   {
     const ScratchScope scope(pass.arena);
     const Tensor d_o = pass.scratch(dy.dtype, o.shape);
-    out_.backward_input(pass, dy, d_o);
+    out_.backward_input(pass, whole_dy, d_o);
     const Tensor scratch =
         pass.scratch(DType::f32, Shape{kernels::attention_backward_scratch(pass.ctx, shape(pass))});
     kernels::attention_backward(pass.ctx, shape(pass), pass.rows.spans, queries(qkv), keys(qkv),
@@ -106,10 +135,8 @@ void Attention::backward_input(const Pass& pass, const Tensor* cos_sin, const Te
                                 keys(d_qkv), values(d_qkv), scratch);
   }
   if (cos_sin != nullptr) {
-    const Tensor rotated =
-        d_qkv.column_slice(0, (options_.heads + options_.kv_heads) * options_.head_dim);
-    kernels::rope(pass.ctx, rotated, pass.rows.position, *cos_sin,
-                  options_.heads + options_.kv_heads, kernels::Rotation::backward);
+    kernels::rope(pass.ctx, d_qkv.column_slice(0, (heads_ + kv_heads_) * head_dim_),
+                  pass.rows.position, *cos_sin, heads_ + kv_heads_, kernels::Rotation::backward);
   }
   qkv_.backward_input(pass, d_qkv, dx);
 }

@@ -33,13 +33,19 @@ class Attention {
 
   void visit(std::vector<Parameter*>& parameters);
 
+  // Key heads that a rank of the group holds.
+  static std::int64_t local_kv_heads(std::int64_t kv_heads, const dist::Group& group);
+
  private:
   kernels::AttentionShape shape(const Pass& pass) const;
   tensor::Tensor queries(const tensor::Tensor& qkv) const;
   tensor::Tensor keys(const tensor::Tensor& qkv) const;
   tensor::Tensor values(const tensor::Tensor& qkv) const;
 
-  AttentionOptions options_;
+  // Local numbers: what this rank computes.
+  std::int64_t heads_;
+  std::int64_t kv_heads_;
+  std::int64_t head_dim_;
   Linear qkv_;
   Linear out_;
   std::int64_t id_;

@@ -9,10 +9,10 @@ Block::Block(const BlockOptions& options, std::int64_t index, const dist::Group&
              LayerIds& ids)
     : index_(index),
       norm1_(options.name + ".norm1", options.norm, options.attention.hidden, options.norm_eps,
-             ids),
+             group, options.sequence_parallel, ids),
       attention_(options.attention, group, ids),
       norm2_(options.name + ".norm2", options.norm, options.attention.hidden, options.norm_eps,
-             ids),
+             group, options.sequence_parallel, ids),
       mlp_(options.mlp, group, ids) {}
 
 void Block::visit(std::vector<Parameter*>& parameters) {

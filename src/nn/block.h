@@ -15,6 +15,7 @@ struct BlockOptions {
   double norm_eps = 1e-5;
   AttentionOptions attention;
   MlpOptions mlp;
+  bool sequence_parallel = false;  // passes that train are
 };
 
 class Block {

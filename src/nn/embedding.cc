@@ -4,6 +4,7 @@
 
 namespace boreal::nn {
 
+using tensor::ScratchScope;
 using tensor::Shape;
 using tensor::Tensor;
 
@@ -12,13 +13,17 @@ Embedding::Embedding(const EmbeddingOptions& options, const dist::Group& group)
              .shape = Shape{options.vocab, options.hidden},
              .init_std = options.init_std,
              .gathered = true,
-             .multiplied = options.tied},
+             .multiplied = options.tied,
+             .segments = {even_part(options.vocab, group)}},
       positions_{.name = options.name + ".positions",
                  .shape = Shape{options.positions, options.hidden},
                  .init_std = options.init_std,
                  .gathered = true},
       has_positions_(options.positions > 0),
-      group_(group) {}
+      group_(group) {
+  positions_.segments = {
+      {.begin = 0, .count = options.positions, .first_holder = group.rank() == 0}};
+}
 
 void Embedding::visit(std::vector<Parameter*>& parameters) {
   parameters.push_back(&table_);
@@ -26,20 +31,29 @@ void Embedding::visit(std::vector<Parameter*>& parameters) {
 }
 
 void Embedding::forward(const Pass& pass, Tensor x) const {
-  kernels::gather_rows(pass.ctx, pass.weights.acquire_plain(table_), pass.rows.id, false, x);
+  const ScratchScope scope(pass.arena);
+  const dist::Sequence sequence(pass.ctx, pass.arena, group_, pass.sequence_parallel);
+  const Tensor partial = sequence.partial(x, pass.rows.count);
+  kernels::gather_rows(pass.ctx, pass.weights.acquire_plain(table_), pass.rows.id, false, partial,
+                       table_.segments[0].begin);
   pass.weights.release(table_);
-  group_.all_reduce(pass.ctx, x).wait();
+  sequence.sum(partial, x);
   if (!has_positions_) return;
-  kernels::gather_rows(pass.ctx, pass.weights.acquire_plain(positions_), pass.rows.position, true,
-                       x);
+  kernels::gather_rows(pass.ctx, pass.weights.acquire_plain(positions_),
+                       sequence.own(pass.rows.position), true, x);
   pass.weights.release(positions_);
 }
 
 void Embedding::backward_weight(const Pass& pass, const Tensor& dx) const {
   if (pass.gradients == nullptr) return;
-  kernels::scatter_rows(pass.ctx, dx, pass.rows.id, pass.gradients->gradient(table_));
+  const ScratchScope scope(pass.arena);
+  const dist::Sequence sequence(pass.ctx, pass.arena, group_, pass.sequence_parallel);
+  const Tensor whole = sequence.gather(dx, pass.rows.count);
+  kernels::scatter_rows(pass.ctx, whole, pass.rows.id, pass.gradients->gradient(table_),
+                        table_.segments[0].begin);
   if (has_positions_)
-    kernels::scatter_rows(pass.ctx, dx, pass.rows.position, pass.gradients->gradient(positions_));
+    kernels::scatter_rows(pass.ctx, whole, pass.rows.position,
+                          pass.gradients->gradient(positions_));
 }
 
 }  // namespace boreal::nn

@@ -1,8 +1,9 @@
 // Embedding: token rows, plus learned position rows where the family has them. The token table may
-// also be the head's matrix.
+// also be the head's matrix. The tensor-parallel group cuts the table by rows: a rank looks up the
+// ids that it has, the sum over the ranks is the row.
 #pragma once
 
-#include "dist/group.h"
+#include "dist/sequence.h"
 #include "nn/pass.h"
 
 namespace boreal::nn {
@@ -20,6 +21,7 @@ class Embedding {
  public:
   Embedding(const EmbeddingOptions& options, const dist::Group& group);
 
+  // x: the rows of dist::Sequence.
   void forward(const Pass& pass, tensor::Tensor x) const;
   void backward_weight(const Pass& pass, const tensor::Tensor& dx) const;
 

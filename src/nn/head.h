@@ -1,9 +1,11 @@
 // Head: final norm, vocabulary matrix and loss. Logits are never whole: rows go through in chunks,
 // forward and backward at once, because the loss divisor is known before the first backward. Rows
-// that do not count in the loss are left out.
+// that do not count in the loss are left out. The tensor-parallel group cuts the matrix by rows of
+// the vocabulary: the loss needs the largest logit and two sums over the ranks, the gradient of x
+// is a sum over them.
 #pragma once
 
-#include "dist/group.h"
+#include "dist/sequence.h"
 #include "nn/norm.h"
 
 namespace boreal::nn {
@@ -34,8 +36,8 @@ class Head {
 
   static constexpr std::int64_t kChunk = 256;
 
-  // Writes the losses; with gradients in the pass also accumulates weight gradients and writes dx
-  // [rows, hidden].
+  // x and dx: the rows of dist::Sequence. Writes the losses; with gradients in the pass also
+  // accumulates weight gradients and writes dx [rows, hidden].
   void loss(const Pass& pass, const tensor::Tensor& x, const Targets& targets,
             tensor::Tensor* dx) const;
   // logits fp32 [n, vocab] of the listed rows of x (int32 [n]).
@@ -45,6 +47,11 @@ class Head {
   void visit(std::vector<Parameter*>& parameters);
 
  private:
+  struct Chunk;
+  void loss_of(const Pass& pass, const Chunk& at, tensor::Tensor* d_whole) const;
+  void cross_entropy(const Pass& pass, const Chunk& at, const tensor::Tensor& logits,
+                     tensor::Tensor lse) const;
+  std::int64_t first_id() const { return matrix().segments[0].begin; }
   const Parameter& matrix() const { return tied_ != nullptr ? *tied_ : own_; }
 
   Norm norm_;

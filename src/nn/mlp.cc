@@ -10,21 +10,33 @@ using tensor::Tensor;
 
 namespace {
 enum Slot : std::size_t { kUp };
+
+// Rows of the first matrix: all of gate and then all of up, each cut on its own.
+std::vector<Segment> up_segments(const MlpOptions& o, const dist::Group& group) {
+  std::vector<Segment> rows = {even_part(o.ffn, group)};
+  if (o.kind == MlpKind::swiglu) rows.push_back(even_part(o.ffn, group, o.ffn));
+  return rows;
 }
+}  // namespace
 
 Mlp::Mlp(const MlpOptions& options, const dist::Group& group, LayerIds& ids)
-    : options_(options),
+    : kind_(options.kind),
+      ffn_(even_part(options.ffn, group).count),
       up_({.name = options.name + (options.kind == MlpKind::swiglu ? ".gate_up" : ".up"),
            .in_features = options.hidden,
-           .out_features = up_width(),
+           .out_features = options.kind == MlpKind::swiglu ? 2 * options.ffn : options.ffn,
            .bias = options.bias,
-           .init_std = options.init_std},
+           .init_std = options.init_std,
+           .cut = Cut::outputs,
+           .segments = up_segments(options, group)},
           group, ids),
       down_({.name = options.name + ".down",
              .in_features = options.ffn,
              .out_features = options.hidden,
              .bias = options.bias,
-             .init_std = options.out_init_std},
+             .init_std = options.out_init_std,
+             .cut = Cut::inputs,
+             .segments = {even_part(options.ffn, group)}},
             group, ids),
       id_(ids.next()) {}
 
@@ -34,10 +46,10 @@ void Mlp::visit(std::vector<Parameter*>& parameters) {
 }
 
 void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor& residual, Tensor y) const {
-  const Tensor up = pass.keep(x.dtype, Shape{x.rows(), up_width()});
-  const Tensor activated = pass.keep(x.dtype, Shape{x.rows(), options_.ffn});
+  const Tensor up = pass.keep(x.dtype, Shape{pass.rows.count, up_width()});
+  const Tensor activated = pass.keep(x.dtype, Shape{pass.rows.count, ffn_});
   up_.forward(pass, x, up);
-  if (options_.kind == MlpKind::swiglu)
+  if (kind_ == MlpKind::swiglu)
     kernels::swiglu(pass.ctx, up, activated);
   else
     kernels::gelu(pass.ctx, up, activated);
@@ -49,11 +61,12 @@ void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
   const Tensor& up = pass.tape->get(id_, kUp);
   const Tensor d_up =
       pass.scratch(dy.dtype, up.shape);  // freed by the caller's scope, after backward_weight
+  const Tensor whole_dy = down_.whole_gradient(pass, dy);
   {
     const ScratchScope scope(pass.arena);
-    const Tensor d_activated = pass.scratch(dy.dtype, Shape{dy.rows(), options_.ffn});
-    down_.backward_input(pass, dy, d_activated);
-    if (options_.kind == MlpKind::swiglu)
+    const Tensor d_activated = pass.scratch(dy.dtype, Shape{pass.rows.count, ffn_});
+    down_.backward_input(pass, whole_dy, d_activated);
+    if (kind_ == MlpKind::swiglu)
       kernels::swiglu_backward(pass.ctx, d_activated, up, d_up);
     else
       kernels::gelu_backward(pass.ctx, d_activated, up, d_up);

@@ -31,11 +31,10 @@ class Mlp {
   void visit(std::vector<Parameter*>& parameters);
 
  private:
-  std::int64_t up_width() const {
-    return options_.kind == MlpKind::swiglu ? 2 * options_.ffn : options_.ffn;
-  }
+  std::int64_t up_width() const { return kind_ == MlpKind::swiglu ? 2 * ffn_ : ffn_; }
 
-  MlpOptions options_;
+  MlpKind kind_;
+  std::int64_t ffn_;  // what this rank computes of it
   Linear up_;
   Linear down_;
   std::int64_t id_;

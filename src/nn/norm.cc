@@ -11,12 +11,21 @@ namespace {
 enum Slot : std::size_t { kInput, kScale, kMean, kOutputGradient };
 }
 
-Norm::Norm(const std::string& name, NormKind kind, std::int64_t width, double eps, LayerIds& ids)
+Norm::Norm(const std::string& name, NormKind kind, std::int64_t width, double eps,
+           const dist::Group& group, bool summed, LayerIds& ids)
     : weight_{.name = name + ".weight", .shape = Shape{width}, .init = Init::ones, .decay = false},
       bias_{.name = name + ".bias", .shape = Shape{width}, .init = Init::zeros, .decay = false},
       kind_(kind),
       eps_(eps),
-      id_(ids.next()) {}
+      id_(ids.next()) {
+  const Segment all{.begin = 0,
+                    .count = width,
+                    .first_holder = group.rank() == 0,
+                    .sum_over = summed && group.size() > 1 ? &group : nullptr,
+                    .sum_begin = 0,
+                    .sum_count = width};
+  weight_.segments = bias_.segments = {all};
+}
 
 void Norm::visit(std::vector<Parameter*>& parameters) {
   parameters.push_back(&weight_);

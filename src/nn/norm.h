@@ -1,5 +1,5 @@
-// Norm: RMSNorm (Llama) or LayerNorm (GPT-2) over the last dim. x must stay in place until
-// backward_weight.
+// Norm: RMSNorm (Llama) or LayerNorm (GPT-2) over the last dim, of the rows that are here. x must
+// stay in place until backward_weight.
 #pragma once
 
 #include "nn/pass.h"
@@ -10,7 +10,11 @@ enum class NormKind : std::uint8_t { rms, layer };
 
 class Norm {
  public:
-  Norm(const std::string& name, NormKind kind, std::int64_t width, double eps, LayerIds& ids);
+  // Every rank of the group holds the weights. summed: their gradients are parts of one sum,
+  // because each rank has some of the rows (or a part of dy); else each rank has the whole
+  // gradient.
+  Norm(const std::string& name, NormKind kind, std::int64_t width, double eps,
+       const dist::Group& group, bool summed, LayerIds& ids);
 
   void forward(const Pass& pass, const tensor::Tensor& x, tensor::Tensor y) const;
   // dx = dres + gradient through the norm. Remembers dy for backward_weight.

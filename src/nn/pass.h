@@ -58,6 +58,8 @@ struct Pass {
   Tape* tape = nullptr;                      // null: nothing is saved
   GradientSink* gradients = nullptr;         // null: no weight gradients
   std::vector<LayerState>* state = nullptr;  // by block; null when training
+  // Between tensor-parallel pairs of layers a rank holds its piece of the rows, else all of them.
+  bool sequence_parallel = false;
 
   // Memory of a value that backward needs: on the tape if there is one, else scratch of the
   // caller's scope.

@@ -1,5 +1,8 @@
 #include "parallel/sharded_state.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "base/philox.h"
 #include "kernels/ops.h"
 
@@ -10,107 +13,171 @@ using tensor::Shape;
 using tensor::Tensor;
 
 namespace {
-// Parameters start on cache lines.
-constexpr std::int64_t kAlign = 16;
-std::int64_t padded(std::int64_t elements) {
-  return (elements + kAlign - 1) / kAlign * kAlign;
+
+// Elements of the largest run of a parameter that several ranks add to.
+std::int64_t largest_sum(const std::vector<nn::Parameter*>& parameters) {
+  std::int64_t largest = 0;
+  for (const nn::Parameter* p : parameters)
+    for (const nn::Segment& segment : p->held())
+      if (segment.sum_over != nullptr) {
+        const std::int64_t width = p->is_matrix() ? p->local_shape()[1] : 1;
+        largest = std::max(largest, segment.sum_count * width);
+      }
+  return largest;
 }
+
 }  // namespace
 
-ShardedState::ShardedState(const std::vector<nn::Parameter*>& parameters, bool meta)
-    : parameters_(parameters) {
-  for (const nn::Parameter* p : parameters_) {
-    offset_.push_back(elements_);
-    elements_ += padded(p->shape.elements());
-  }
-  if (meta) return;
-  const std::int64_t bytes = elements_ * 4;
-  masters_ = Block(bytes);
-  gradients_ = Block(bytes);
-  first_ = Block(bytes);
-  second_ = Block(bytes);
+ShardedState::ShardedState(const std::vector<nn::Parameter*>& parameters, const DataGroups& groups,
+                           const StateOptions& options)
+    : parameters_(parameters),
+      groups_(groups),
+      layout_(parameters, groups.shard.size(), groups.shard.rank(), options.bucket_elements) {
+  list_counted_runs();
+  open_units_.resize(layout_.buckets().size());
+  if (options.meta) return;
+  gradients_ = Block(layout_.elements() * 4);
+  masters_ = Block(layout_.slice_elements() * 4);
+  first_ = Block(layout_.slice_elements() * 4);
+  second_ = Block(layout_.slice_elements() * 4);
+  if (const std::int64_t elements = largest_sum(parameters); elements > 0)
+    sums_ = Block(elements * 4);
 }
 
-Tensor ShardedState::view(const Block& block, const nn::Parameter& p) const {
-  Tensor tensor(nullptr, DType::f32, p.shape);
-  if (block.data() != nullptr)
-    tensor.data = block.data() + offset_[static_cast<std::size_t>(p.index)] * 4;
-  return tensor;
+void ShardedState::list_counted_runs() {
+  for (const Part& part : layout_.parts()) {
+    const std::int64_t at = layout_.offset(*part.parameter);
+    for (const Region& region : regions_of(*part.parameter, part.begin, part.count)) {
+      if (!region.first_holder) continue;
+      const Run run{.bucket = layout_.bucket(*part.parameter),
+                    .begin = at + region.begin,
+                    .count = region.shape.elements()};
+      // Padding is zero: what lies on both sides of it is one run.
+      if (!counted_.empty() && counted_.back().bucket == run.bucket &&
+          run.begin - counted_.back().begin - counted_.back().count < 16)
+        counted_.back().count = run.begin + run.count - counted_.back().begin;
+      else
+        counted_.push_back(run);
+    }
+  }
+}
+
+Tensor ShardedState::flat(std::int64_t begin, std::int64_t count) const {
+  return {gradients_.data() == nullptr ? nullptr : gradients_.data() + begin * 4, DType::f32,
+          Shape{count}};
+}
+
+Tensor ShardedState::gradient(const nn::Parameter& p) {
+  const Shape shape = p.local_shape();
+  return flat(layout_.offset(p), shape.elements()).reshaped(shape);
 }
 
 Tensor ShardedState::all_gradients() const {
-  return {gradients_.data(), DType::f32, Shape{elements_}};
+  return flat(0, layout_.elements());
+}
+
+Tensor ShardedState::slice(const Block& block, const Part& part) const {
+  return {block.data() == nullptr ? nullptr : block.data() + part.offset * 4, DType::f32,
+          Shape{part.count}};
+}
+
+Tensor ShardedState::reduced_gradient(const Part& part) const {
+  return flat(layout_.offset(*part.parameter) + part.begin, part.count);
+}
+
+Tensor ShardedState::whole(const Block& block, const nn::Parameter& p) const {
+  for (const Part& part : layout_.parts())
+    if (part.parameter->index == p.index) {
+      CHECK_EQ(part.count, p.shape.elements());
+      return slice(block, part).reshaped(p.shape);
+    }
+  CHECK(false, "no slice of {} is here", p.name);
+}
+
+Tensor ShardedState::master_slice(const Bucket& bucket) const {
+  return {masters_.data() == nullptr ? nullptr : masters_.data() + bucket.slice_offset * 4,
+          DType::f32, Shape{bucket.slice}};
 }
 
 void ShardedState::initialise(std::uint64_t seed) {
-  for (const nn::Parameter* p : parameters_) {
-    auto* value = static_cast<float*>(master(*p).data);
-    const std::int64_t count = p->shape.elements();
-    if (p->init == nn::Init::normal) {
-      const Rng rng(seed, "init", p->name);
-      for (std::int64_t i = 0; i < count; ++i)
-        value[i] = static_cast<float>(p->init_std * rng.normal(static_cast<std::uint64_t>(i)));
-    } else {
-      for (std::int64_t i = 0; i < count; ++i) value[i] = p->init == nn::Init::ones ? 1.0F : 0.0F;
+  for (const Part& part : layout_.parts()) {
+    const nn::Parameter& p = *part.parameter;
+    const Rng rng(seed, "init", p.name);
+    auto* value = static_cast<float*>(master(part).data);
+    for (const Region& region : regions_of(p, part.begin, part.count)) {
+      const std::int64_t rows = region.shape[0];
+      const std::int64_t columns = region.shape.elements() / rows;
+      for (std::int64_t row = 0; row < rows; ++row) {
+        const std::int64_t global = region.global_index(p, row);
+        for (std::int64_t c = 0; c < columns; ++c)
+          *value++ = p.init == nn::Init::normal
+                         ? static_cast<float>(p.init_std *
+                                              rng.normal(static_cast<std::uint64_t>(global + c)))
+                         : (p.init == nn::Init::ones ? 1.0F : 0.0F);
+      }
     }
   }
 }
 
-WeightStore::WeightStore(const std::vector<nn::Parameter*>& parameters, DType dtype, bool backward,
-                         bool meta) {
-  const auto round = [](std::int64_t bytes) { return (bytes + 63) / 64 * 64; };
-  for (const nn::Parameter* p : parameters) {
-    if (!p->is_matrix()) plain_bytes_ += round(p->shape.elements() * 4);
-    if (p->gathered)
-      plain_bytes_ += round(p->shape.elements() * static_cast<std::int64_t>(bytes_of(dtype)));
-    if (!p->multiplied) continue;
-    packed_bytes_ += round(kernels::packed_bytes(dtype, p->shape[1], p->shape[0]));
-    if (backward) packed_bytes_ += round(kernels::packed_bytes(dtype, p->shape[0], p->shape[1]));
+void ShardedState::start_reduction() {
+  reducing_ = true;
+  for (std::size_t b = 0; b < open_units_.size(); ++b)
+    open_units_[b] = static_cast<std::int64_t>(layout_.buckets()[b].units.size());
+}
+
+void ShardedState::finished(const device::Context& ctx, std::int64_t unit) {
+  if (!reducing_) return;
+  for (std::size_t b = 0; b < open_units_.size(); ++b) {
+    const Bucket& bucket = layout_.buckets()[b];
+    if (std::ranges::find(bucket.units, unit) == bucket.units.end()) continue;
+    if (--open_units_[b] == 0) reduce(ctx, bucket);
   }
-  if (!meta) memory_ = Block(plain_bytes_ + packed_bytes_);
-  std::int64_t used = 0;
-  const auto take = [&](DType type, Shape shape) {
-    Tensor tensor(meta ? nullptr : memory_.data() + used, type, shape);
-    used += round(tensor.bytes());
-    return tensor;
-  };
-  const auto packed = [&](std::int64_t k, std::int64_t n) {
-    return kernels::packed_view(take(DType::u8, Shape{kernels::packed_bytes(dtype, k, n)}), dtype,
-                                k, n);
-  };
-  for (const nn::Parameter* p : parameters) {
-    Forms forms;
-    if (!p->is_matrix()) forms.plain = take(DType::f32, p->shape);
-    if (p->gathered) forms.plain = take(dtype, p->shape);
-    if (p->multiplied) {
-      forms.forward = packed(p->shape[1], p->shape[0]);
-      if (backward) forms.backward = packed(p->shape[0], p->shape[1]);
+}
+
+// Runs of a parameter whose gradient is a sum over ranks of which each has a part: norms under
+// sequence parallelism, key heads that several ranks hold.
+void ShardedState::sum_segments(const device::Context& ctx, const Bucket& bucket) {
+  for (const nn::Parameter* p : bucket.parameters) {
+    const std::int64_t width = p->is_matrix() ? p->local_shape()[1] : 1;
+    std::int64_t local = layout_.offset(*p);
+    for (const nn::Segment& segment : p->held()) {
+      const std::int64_t count = segment.count * width;
+      if (segment.sum_over != nullptr) {
+        const std::int64_t at = (segment.begin - segment.sum_begin) * width;
+        const Tensor sum(sums_.data(), DType::f32, Shape{segment.sum_count * width});
+        kernels::fill_zero(ctx, sum);
+        if (!ctx.is_meta())
+          std::memcpy(sums_.data() + at * 4, gradients_.data() + local * 4,
+                      static_cast<std::size_t>(count) * 4);
+        segment.sum_over->all_reduce(ctx, sum).wait();
+        if (!ctx.is_meta())
+          std::memcpy(gradients_.data() + local * 4, sums_.data() + at * 4,
+                      static_cast<std::size_t>(count) * 4);
+      }
+      local += count;
     }
-    forms_.push_back(forms);
   }
 }
 
-void WeightStore::publish(const device::Context& ctx, const nn::Parameter& p, const Tensor& fp32) {
-  Forms& forms = forms_[static_cast<std::size_t>(p.index)];
-  if (!p.is_matrix() || p.gathered) kernels::convert(ctx, fp32, forms.plain);
-  if (!p.multiplied) return;
-  kernels::pack(ctx, fp32, true, forms.forward);
-  if (forms.backward.k > 0) kernels::pack(ctx, fp32, false, forms.backward);
+void ShardedState::reduce(const device::Context& ctx, const Bucket& bucket) {
+  sum_segments(ctx, bucket);
+  const Tensor mine = flat(bucket.begin + bucket.slice_begin, bucket.slice);
+  events_.push_back(groups_.shard.reduce_scatter(ctx, flat(bucket.begin, bucket.elements), mine,
+                                                 dist::Urgency::background));
+  events_.push_back(
+      groups_.replicate.all_reduce(ctx, mine, dist::Reduce::sum, dist::Urgency::background));
 }
 
-void WeightStore::publish(const device::Context& ctx, const ShardedState& state) {
-  for (const nn::Parameter* p : state.parameters()) publish(ctx, *p, state.master(*p));
+void ShardedState::finish_reduction() {
+  for (const dist::Event& event : events_) event.wait();
+  events_.clear();
+  reducing_ = false;
 }
 
-Tensor WeightStore::acquire_plain(const nn::Parameter& p) {
-  CHECK(!p.is_matrix() || p.gathered, "{}", p.name);
-  return forms_[static_cast<std::size_t>(p.index)].plain;
-}
-
-kernels::Packed WeightStore::acquire_packed(const nn::Parameter& p, nn::Form form) {
-  CHECK(p.multiplied, "{}", p.name);
-  const Forms& forms = forms_[static_cast<std::size_t>(p.index)];
-  return form == nn::Form::forward ? forms.forward : forms.backward;
+double ShardedState::sum_squares(const device::Context& ctx) const {
+  double sum = 0;
+  for (const Run& run : counted_) sum += kernels::sum_squares(ctx, flat(run.begin, run.count));
+  return sum;
 }
 
 }  // namespace boreal::parallel

@@ -1,72 +1,100 @@
-// ShardedState: what training keeps of every parameter: fp32 master, gradient and the optimizer's
-// moments, each one flat buffer in the model's order. WeightStore: the same weights in the forms
-// that layers compute with. Thread rule: the thread that owns ctx.
+// ShardedState: what training keeps of every parameter: the gradient of all that this rank holds,
+// and of its slices the fp32 master and the optimizer's moments, each one flat buffer
+// (flat_layout.h). Gradients are summed over the data-parallel ranks bucket by bucket while
+// backward goes on. Thread rule: the thread that owns ctx.
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "device/context.h"
+#include "dist/group.h"
 #include "nn/parameter.h"
+#include "parallel/flat_layout.h"
+#include "parallel/regions.h"
 #include "tensor/memory.h"
 
 namespace boreal::parallel {
 
-class ShardedState final : public nn::GradientSink {
- public:
-  // meta: shapes only, no memory.
-  ShardedState(const std::vector<nn::Parameter*>& parameters, bool meta);
-
-  // Draws the initial weights: Philox keyed by (seed, "init", name), counter = element index.
-  void initialise(std::uint64_t seed);
-
-  tensor::Tensor master(const nn::Parameter& p) const { return view(masters_, p); }
-  tensor::Tensor gradient(const nn::Parameter& p) override { return view(gradients_, p); }
-  tensor::Tensor first_moment(const nn::Parameter& p) const { return view(first_, p); }
-  tensor::Tensor second_moment(const nn::Parameter& p) const { return view(second_, p); }
-  tensor::Tensor all_gradients() const;
-
-  const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
-  std::int64_t elements() const { return elements_; }
-
- private:
-  tensor::Tensor view(const tensor::Block& block, const nn::Parameter& p) const;
-
-  std::vector<nn::Parameter*> parameters_;
-  std::vector<std::int64_t> offset_;
-  std::int64_t elements_ =
-      0;  // padding between parameters included; padding is zero and stays zero
-  tensor::Block masters_, gradients_, first_, second_;
+// The data-parallel ranks: those that share the optimizer's state, and those that have the same
+// slice of it.
+struct DataGroups {
+  dist::Group shard;
+  dist::Group replicate;
 };
 
-class WeightStore final : public nn::WeightSource {
+struct StateOptions {
+  bool meta = false;  // shapes only, no memory
+  std::int64_t bucket_elements = 4 << 20;
+};
+
+class ShardedState final : public nn::GradientSink {
  public:
-  // backward: also keep the packed form that input gradients need.
-  WeightStore(const std::vector<nn::Parameter*>& parameters, DType dtype, bool backward, bool meta);
+  ShardedState(const std::vector<nn::Parameter*>& parameters, const DataGroups& groups,
+               const StateOptions& options = {});
+  // This rank alone.
+  ShardedState(const std::vector<nn::Parameter*>& parameters, bool meta)
+      : ShardedState(parameters, {}, {.meta = meta}) {}
 
-  // Makes every form of one parameter, or of all, from fp32 values of the parameter's shape.
-  void publish(const device::Context& ctx, const nn::Parameter& p, const tensor::Tensor& fp32);
-  void publish(const device::Context& ctx, const ShardedState& state);
+  // Draws the initial weights: Philox keyed by (seed, "init", name), counter = element index in the
+  // whole parameter, so a rank draws what it holds.
+  void initialise(std::uint64_t seed);
 
-  tensor::Tensor acquire_plain(const nn::Parameter& p) override;
-  kernels::Packed acquire_packed(const nn::Parameter& p, nn::Form form) override;
-  void release(const nn::Parameter&) override {}
+  // Gradient of all that this rank holds of p. After reduce() only this rank's slices are sums.
+  tensor::Tensor gradient(const nn::Parameter& p) override;
+  tensor::Tensor all_gradients() const;
 
-  std::int64_t plain_bytes() const { return plain_bytes_; }
-  std::int64_t packed_bytes() const { return packed_bytes_; }
+  // Of a part: fp32 vectors of part.count elements.
+  tensor::Tensor master(const Part& part) const { return slice(masters_, part); }
+  tensor::Tensor reduced_gradient(const Part& part) const;
+  tensor::Tensor first_moment(const Part& part) const { return slice(first_, part); }
+  tensor::Tensor second_moment(const Part& part) const { return slice(second_, part); }
+  // Of a whole parameter, where this rank owns all of it; a failed CHECK otherwise.
+  tensor::Tensor master(const nn::Parameter& p) const { return whole(masters_, p); }
+  tensor::Tensor first_moment(const nn::Parameter& p) const { return whole(first_, p); }
+  tensor::Tensor second_moment(const nn::Parameter& p) const { return whole(second_, p); }
+  // This rank's slice of a bucket.
+  tensor::Tensor master_slice(const Bucket& bucket) const;
+
+  // The backward that comes is the last of the step: buckets that it finishes are summed over the
+  // ranks at once, in the background.
+  void start_reduction();
+  void finished(const device::Context& ctx, std::int64_t unit) override;
+  // Waits for the sums.
+  void finish_reduction();
+
+  // Sum of squares of this rank's part of the gradient: over the ranks that share the state, and
+  // over those that share the layers, each element counts once. After finish_reduction().
+  double sum_squares(const device::Context& ctx) const;
+
+  const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
+  const FlatLayout& layout() const { return layout_; }
+  const DataGroups& groups() const { return groups_; }
 
  private:
-  struct Forms {
-    tensor::Tensor plain;
-    kernels::Packed forward;
-    kernels::Packed backward;
+  struct Run {
+    std::int64_t bucket = 0;
+    std::int64_t begin = 0;  // in the flat buffer
+    std::int64_t count = 0;
   };
-  std::vector<Forms> forms_;
-  tensor::Block memory_;
-  std::int64_t plain_bytes_ = 0;
-  std::int64_t packed_bytes_ = 0;
+  tensor::Tensor slice(const tensor::Block& block, const Part& part) const;
+  tensor::Tensor whole(const tensor::Block& block, const nn::Parameter& p) const;
+  tensor::Tensor flat(std::int64_t begin, std::int64_t count) const;
+  void list_counted_runs();
+  void sum_segments(const device::Context& ctx, const Bucket& bucket);
+  void reduce(const device::Context& ctx, const Bucket& bucket);
+
+  std::vector<nn::Parameter*> parameters_;
+  DataGroups groups_;
+  FlatLayout layout_;
+  tensor::Block gradients_, masters_, first_, second_;
+  tensor::Block sums_;  // of segments that several ranks add to
+  std::vector<Run> counted_;
+  bool reducing_ = false;
+  std::vector<std::int64_t> open_units_;  // by bucket: units that are not finished
+  std::vector<dist::Event> events_;
 };
 
 }  // namespace boreal::parallel

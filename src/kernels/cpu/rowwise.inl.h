@@ -234,11 +234,16 @@ void gelu_backward(const void* dy, const void* x_, void* dx, std::int64_t count)
 // ---- embedding and loss
 
 template <class T>
-void gather(const void* table, std::int64_t columns, const std::int32_t* id, std::int64_t rows,
-            bool accumulate, void* y_) {
+void gather(const void* table, std::int64_t columns, std::int64_t first, std::int64_t count,
+            const std::int32_t* id, std::int64_t rows, bool accumulate, void* y_) {
   for (std::int64_t r = 0; r < rows; ++r) {
-    const T* from = in<T>(table) + static_cast<std::int64_t>(id[r]) * columns;
+    const std::int64_t at = static_cast<std::int64_t>(id[r]) - first;
     T* y = out<T>(y_) + r * columns;
+    if (at < 0 || at >= count) {
+      if (!accumulate) __builtin_memset(y, 0, static_cast<std::size_t>(columns) * sizeof(T));
+      continue;
+    }
+    const T* from = in<T>(table) + at * columns;
     over_row(columns, [&](std::int64_t c, std::int64_t n) {
       const Vf v = load_n(from + c, n);
       store_n(y + c, accumulate ? load_n(y + c, n) + v : v, n);
@@ -248,19 +253,20 @@ void gather(const void* table, std::int64_t columns, const std::int32_t* id, std
 
 template <class T>
 void scatter(const void* dy, std::int64_t columns, const std::int32_t* id, std::int64_t rows,
-             std::int64_t begin, std::int64_t end, float* grad) {
+             std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t count,
+             float* grad) {
   for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t at = static_cast<std::int64_t>(id[r]) - first;
+    if (at < 0 || at >= count) continue;
     const T* from = in<T>(dy) + r * columns + begin;
-    float* to = grad + static_cast<std::int64_t>(id[r]) * columns + begin;
+    float* to = grad + at * columns + begin;
     over_row(end - begin, [&](std::int64_t c, std::int64_t n) {
       store_n(to + c, load_n(to + c, n) + load_n(from + c, n), n);
     });
   }
 }
 
-template <class T>
-void cross_entropy(const float* logits, std::int64_t columns, std::int32_t target, float seed,
-                   void* dlogits, float* loss, float* lse_out) {
+void softmax_sums(const float* logits, std::int64_t columns, float* max_out, float* sum_out) {
   Vf best = splat(-__builtin_huge_valf());
   over_row(columns, [&](std::int64_t c, std::int64_t n) {
     Vf v = load_n(logits + c, n);
@@ -276,16 +282,19 @@ void cross_entropy(const float* logits, std::int64_t columns, std::int32_t targe
       for (std::int64_t i = n; i < kWidth; ++i) e[i] = 0;
     lanes = lanes + e;
   });
-  const float lse = max + __builtin_logf(sum_lanes(lanes));
-  *lse_out = lse;
-  *loss = lse - logits[target];
-  if (dlogits == nullptr) return;
+  *max_out = max;
+  *sum_out = sum_lanes(lanes);
+}
+
+template <class T>
+void softmax_gradient(const float* logits, std::int64_t columns, std::int64_t target, float seed,
+                      float lse, void* dlogits) {
   T* d = out<T>(dlogits);
-  const float at_target = (exp(splat(logits[target] - lse))[0] - 1.0F) * seed;
   over_row(columns, [&](std::int64_t c, std::int64_t n) {
     store_n(d + c, exp(load_n(logits + c, n) - lse) * seed, n);
   });
-  store1(d + target, at_target);
+  if (target < 0 || target >= columns) return;
+  store1(d + target, (exp(splat(logits[target] - lse))[0] - 1.0F) * seed);
 }
 
 template <class T>

@@ -110,16 +110,20 @@ struct CpuTable {
                                   std::int64_t rows, std::int64_t ffn);
   using Gelu = void (*)(const void* x, void* y, std::int64_t count);
   using GeluBackward = void (*)(const void* dy, const void* x, void* dx, std::int64_t count);
-  // One row of logits in fp32: returns the loss of `target` times weight; writes softmax - onehot
-  // times `seed` to dlogits if it is not null.
-  using CrossEntropy = void (*)(const float* logits, std::int64_t columns, std::int32_t target,
-                                float seed, void* dlogits, float* loss, float* lse);
+  // One row of logits in fp32: its largest, and the sum of exp(logit - largest).
+  using SoftmaxSums = void (*)(const float* logits, std::int64_t columns, float* max, float* sum);
+  // dlogits = (exp(logit - lse) - onehot) * seed; a target outside [0, columns) is another rank's.
+  using SoftmaxGradient = void (*)(const float* logits, std::int64_t columns, std::int64_t target,
+                                   float seed, float lse, void* dlogits);
   using ColumnSum = void (*)(const void* x, std::int64_t ld, std::int64_t rows, std::int64_t begin,
                              std::int64_t end, float* sum);
-  using Gather = void (*)(const void* table, std::int64_t columns, const std::int32_t* id,
-                          std::int64_t rows, bool accumulate, void* y);
+  // The table holds rows [first, first + count); others are zeros (add nothing, receive nothing).
+  using Gather = void (*)(const void* table, std::int64_t columns, std::int64_t first,
+                          std::int64_t count, const std::int32_t* id, std::int64_t rows,
+                          bool accumulate, void* y);
   using Scatter = void (*)(const void* dy, std::int64_t columns, const std::int32_t* id,
-                           std::int64_t rows, std::int64_t begin, std::int64_t end, float* grad);
+                           std::int64_t rows, std::int64_t begin, std::int64_t end,
+                           std::int64_t first, std::int64_t count, float* grad);
 
   Gemm gemm[2];
   Pack pack[2];
@@ -137,7 +141,8 @@ struct CpuTable {
   SwigluBackward swiglu_backward[2];
   Gelu gelu[2];
   GeluBackward gelu_backward[2];
-  CrossEntropy cross_entropy[2];  // type of dlogits
+  SoftmaxSums softmax_sums;
+  SoftmaxGradient softmax_gradient[2];  // type of dlogits
   ColumnSum column_sum[2];
   Gather gather[2];
   Scatter scatter[2];
