@@ -247,24 +247,46 @@ void abandon_save(Env& env, const std::string& root, std::int64_t step) {
   (void)env.remove_all(stage_dir(root, step));
 }
 
+Result<Saved> save(Env& env, const dist::Group& ranks, const std::string& root, std::int64_t step,
+                   std::span<const Piece> pieces, const std::string& meta_json,
+                   const SaveOptions& options) {
+  std::int64_t bytes =
+      data_file_bytes(pieces) + kRecordBytes * static_cast<std::int64_t>(pieces.size() + 1);
+  bytes = static_cast<std::int64_t>(ranks.sum(static_cast<double>(bytes)));
+  for (const ExtraFile& file : options.files)
+    bytes += static_cast<std::int64_t>(file.content.size());
+  bytes += kRecordBytes * static_cast<std::int64_t>(options.files.size() + 4) +
+           static_cast<std::int64_t>(meta_json.size());
+  const bool first = ranks.rank() == 0;
+  Saved saved{.dir = committed_dir(root, step), .bytes = 0, .removed = {}, .warnings = {}};
+  const auto phases = [&]() -> Status {
+    Status status = Done{};
+    if (first)
+      if (auto stage = begin_save(env, root, step, bytes); !stage.ok())
+        status = std::move(stage).error();
+    RETURN_IF_ERROR(ranks.agree(status));
+    RETURN_IF_ERROR(
+        ranks.agree(write_rank(env, stage_dir(root, step), step, ranks.rank(), pieces)));
+    if (first) {
+      auto committed = commit_save(env, root, step, ranks.size(), meta_json, options);
+      if (committed.ok())
+        saved = std::move(committed).value();
+      else
+        status = std::move(committed).error();
+    }
+    return ranks.agree(status);
+  };
+  Status status = phases();
+  if (status.ok()) return saved;
+  if (first) abandon_save(env, root, step);
+  return std::move(status).error().within(
+      fmt::format("the checkpoint of step {} was not saved", step));
+}
+
 Result<Saved> save(Env& env, const std::string& root, std::int64_t step,
                    std::span<const Piece> pieces, const std::string& meta_json,
                    const SaveOptions& options) {
-  std::int64_t bytes = data_file_bytes(pieces);
-  for (const ExtraFile& file : options.files)
-    bytes += static_cast<std::int64_t>(file.content.size());
-  bytes += kRecordBytes * static_cast<std::int64_t>(pieces.size() + options.files.size() + 4) +
-           static_cast<std::int64_t>(meta_json.size());
-  ASSIGN_OR_RETURN(const std::string stage, begin_save(env, root, step, bytes));
-  Status status = write_rank(env, stage, step, 0, pieces);
-  if (status.ok()) {
-    Result<Saved> saved = commit_save(env, root, step, 1, meta_json, options);
-    if (saved.ok()) return saved;
-    status = std::move(saved).error();
-  }
-  abandon_save(env, root, step);
-  return std::move(status).error().within(
-      fmt::format("the checkpoint of step {} was not saved", step));
+  return save(env, dist::Group(), root, step, pieces, meta_json, options);
 }
 
 }  // namespace boreal::ckpt

@@ -2,10 +2,10 @@
 // manifest last; one rename to root/step-N/ commits. A save that is killed or fails at any moment
 // leaves the checkpoints before it untouched.
 //
-// save() does it for one rank. Several ranks call the three phases with a barrier between them:
-// rank 0 begin_save; every rank write_rank; rank 0 commit_save, which merges what the ranks say
-// they wrote. Disk trouble is an Error of kind failed; wrong calls are CHECKs. Thread rule: the
-// pieces' memory must not change during the call; one save at a time in a root (folder.h).
+// save() does it. Its three phases, with a barrier between them: rank 0 begin_save; every rank
+// write_rank; rank 0 commit_save, which merges what the ranks say they wrote. Disk trouble is an
+// Error of kind failed; wrong calls are CHECKs. Thread rule: the pieces' memory must not change
+// during the call; one save at a time in a root (folder.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "base/env.h"
 #include "base/result.h"
 #include "ckpt/manifest.h"
+#include "dist/group.h"
 #include "tensor/tensor.h"
 
 namespace boreal::ckpt {
@@ -54,7 +55,13 @@ struct Saved {
   std::vector<std::string> warnings;  // the checkpoint is safe, but tidying up after it failed
 };
 
-// meta_json: a JSON object of the caller's. The pieces must make up each tensor exactly once.
+// meta_json: a JSON object of the caller's, as options rank 0's counts. The pieces of all ranks
+// must make up each tensor exactly once. On every rank of the group; the error of one is
+// everybody's.
+Result<Saved> save(Env& env, const dist::Group& ranks, const std::string& root, std::int64_t step,
+                   std::span<const Piece> pieces, const std::string& meta_json,
+                   const SaveOptions& options);
+// By this rank alone.
 Result<Saved> save(Env& env, const std::string& root, std::int64_t step,
                    std::span<const Piece> pieces, const std::string& meta_json,
                    const SaveOptions& options);

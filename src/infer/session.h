@@ -10,7 +10,7 @@
 #include "device/pool.h"
 #include "infer/engine.h"
 #include "model/decoder.h"
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 #include "text/tokenizer.h"
 
 namespace boreal::infer {
@@ -27,6 +27,9 @@ struct Session {
 
 // folder: a checkpoint, or a Hugging Face folder. Refused: neither, or damaged, or a tokenizer
 // whose ids the model does not have.
-Result<Session> open_session(Env& env, device::Pool& pool, const std::string& folder);
+// tp: the ranks that share each layer; every one of them opens the folder and makes the same calls.
+// usage: they do not divide the model.
+Result<Session> open_session(Env& env, device::Pool& pool, const std::string& folder,
+                             const dist::Group& tp = {});
 
 }  // namespace boreal::infer

@@ -52,6 +52,30 @@ Status read_weights(Env& env, const std::string& folder, const Decoder& model,
   return Done{};
 }
 
+Status read_weights(Env& env, const std::string& folder, const Decoder& model,
+                    const TakeParameter& take) {
+  RETURN_IF_ERROR(check_folder(env, folder));
+  if (is_checkpoint(env, folder)) {
+    ASSIGN_OR_RETURN(auto checkpoint, ckpt::Checkpoint::open(env, folder));
+    for (const nn::Parameter* p : model.parameters()) {
+      const tensor::Block memory(p->shape.elements() * 4);
+      const tensor::Tensor whole(memory.data(), DType::f32, p->shape);
+      RETURN_IF_ERROR(checkpoint.read(p->name, whole));
+      take(*p, whole);
+    }
+    return Done{};
+  }
+  // Such a folder keeps pieces of a parameter apart, in an order of its own.
+  std::vector<tensor::Block> memory;
+  for (const nn::Parameter* p : model.parameters()) memory.emplace_back(p->shape.elements() * 4);
+  const auto whole = [&](const nn::Parameter& p) {
+    return tensor::Tensor(memory[static_cast<std::size_t>(p.index)].data(), DType::f32, p.shape);
+  };
+  RETURN_IF_ERROR(read_hf_weights(env, folder, model, whole));
+  for (const nn::Parameter* p : model.parameters()) take(*p, whole(*p));
+  return Done{};
+}
+
 std::vector<ckpt::Piece> weight_pieces(const Decoder& model, const ParameterMemory& memory) {
   std::vector<ckpt::Piece> pieces;
   for (const nn::Parameter* p : model.parameters())

@@ -1,6 +1,6 @@
 #include "plan/memory_plan.h"
 
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 
 namespace boreal::plan {
 
@@ -14,15 +14,16 @@ std::int64_t MemoryPlan::total_bytes() const {
 }
 
 std::vector<std::pair<std::string, std::int64_t>> MemoryPlan::classes() const {
-  return {{"weights", weights_bytes},   {"packed weights", packed_bytes},
-          {"masters", masters_bytes},   {"gradients", gradients_bytes},
-          {"moments", moments_bytes},   {"constants", constants_bytes},
-          {"activations", arena_bytes}, {"batch", batch_bytes}};
+  return {
+      {"weights", weights_bytes},     {"packed weights", packed_bytes}, {"staging", staging_bytes},
+      {"masters", masters_bytes},     {"gradients", gradients_bytes},   {"moments", moments_bytes},
+      {"constants", constants_bytes}, {"activations", arena_bytes},     {"batch", batch_bytes}};
 }
 
-MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape) {
+MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
+                         const parallel::DataGroups& groups) {
   const device::Context ctx = device::meta_context(shape.threads);
-  parallel::ShardedState state(model.parameters(), true);
+  parallel::ShardedState state(model.parameters(), groups, {.meta = true});
   parallel::WeightStore weights(model.parameters(), model.config().dtype, true, true);
   tensor::Arena arena;
   const std::int64_t tokens = shape.rows * shape.sequence;
@@ -40,9 +41,10 @@ MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape) {
   MemoryPlan plan;
   plan.weights_bytes = weights.plain_bytes();
   plan.packed_bytes = weights.packed_bytes();
-  plan.masters_bytes = state.elements() * 4;
-  plan.gradients_bytes = state.elements() * 4;
-  plan.moments_bytes = state.elements() * 8;
+  plan.staging_bytes = parallel::WeightStore::staging_bytes(state, model.config().dtype);
+  plan.masters_bytes = state.layout().slice_elements() * 4;
+  plan.gradients_bytes = state.layout().elements() * 4;
+  plan.moments_bytes = state.layout().slice_elements() * 8;
   plan.constants_bytes =
       model.config().rotary ? model.config().context * model.config().head_dim() * 4 : 0;
   plan.arena_bytes = arena.peak_bytes();

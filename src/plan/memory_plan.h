@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/decoder.h"
+#include "parallel/sharded_state.h"
 
 namespace boreal::plan {
 
@@ -16,13 +17,15 @@ struct StepShape {
   std::int64_t rows = 1;      // sequences of a micro-batch
   std::int64_t sequence = 1;  // tokens of a sequence
   bool recompute = false;
+  bool sequence_parallel = false;
   std::int64_t threads = 1;  // attention scratch is per thread
 };
 
 struct MemoryPlan {
   std::int64_t weights_bytes = 0;  // plain forms
   std::int64_t packed_bytes = 0;   // packed for the matrix products
-  std::int64_t masters_bytes = 0;
+  std::int64_t staging_bytes = 0;  // weights on their way between ranks
+  std::int64_t masters_bytes = 0;  // of this rank's slices, as the moments are
   std::int64_t gradients_bytes = 0;
   std::int64_t moments_bytes = 0;
   std::int64_t constants_bytes = 0;  // rotary table
@@ -34,6 +37,8 @@ struct MemoryPlan {
   std::vector<std::pair<std::string, std::int64_t>> classes() const;
 };
 
-MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape);
+// Of one rank: the one that the model and groups were made for. They may be imagined.
+MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
+                         const parallel::DataGroups& groups = {});
 
 }  // namespace boreal::plan

@@ -39,6 +39,42 @@ double from_exact(const std::string& text) {
   return std::strtod(text.c_str(), nullptr);
 }
 
+// Where a region's values lie in a vector that holds a part.
+tensor::Tensor values_of(const parallel::Region& region, const parallel::Part& part,
+                         const tensor::Tensor& vector) {
+  return {static_cast<float*>(vector.data) + (region.begin - part.begin), DType::f32, region.shape};
+}
+
+Status read_part(ckpt::Checkpoint& checkpoint, const std::string& name, const parallel::Part& part,
+                 const tensor::Tensor& into) {
+  for (const auto& region : parallel::regions_of(*part.parameter, part.begin, part.count))
+    RETURN_IF_ERROR(checkpoint.read(name, values_of(region, part, into), region.offset));
+  return Done{};
+}
+
+// What this rank writes of a checkpoint: of its slices what no rank before it has.
+std::vector<ckpt::Piece> pieces_of(Replica& replica) {
+  std::vector<ckpt::Piece> pieces;
+  if (replica.mesh().dp_replicate().rank() > 0) return pieces;
+  const parallel::ShardedState& state = replica.state();
+  const auto add = [&](const std::string& name, const parallel::Part& part,
+                       const tensor::Tensor& vector) {
+    for (const auto& region : parallel::regions_of(*part.parameter, part.begin, part.count))
+      if (region.first_holder)
+        pieces.push_back({.name = name,
+                          .global_shape = part.parameter->shape,
+                          .offset = region.offset,
+                          .data = values_of(region, part, vector)});
+  };
+  for (const parallel::Part& part : state.layout().parts())
+    add(part.parameter->name, part, state.master(part));
+  for (const parallel::Part& part : state.layout().parts()) {
+    add(kFirst + part.parameter->name, part, state.first_moment(part));
+    add(kSecond + part.parameter->name, part, state.second_moment(part));
+  }
+  return pieces;
+}
+
 Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, const TrainInput& input,
                         const TrainOptions& options, std::vector<std::string>& warnings) {
   ASSIGN_OR_RETURN(auto checkpoint, ckpt::Checkpoint::open(env, dir));
@@ -58,10 +94,12 @@ Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, cons
         dir, then.data_fingerprint, now.data_fingerprint);
   for (const std::string& difference : ckpt::differences(then, now))
     warnings.push_back(dir + ": " + difference + "; results may differ in their last bits");
-  for (const nn::Parameter* p : replica.model().parameters()) {
-    RETURN_IF_ERROR(checkpoint.read(p->name, replica.state().master(*p)));
-    RETURN_IF_ERROR(checkpoint.read(kFirst + p->name, replica.state().first_moment(*p)));
-    RETURN_IF_ERROR(checkpoint.read(kSecond + p->name, replica.state().second_moment(*p)));
+  const parallel::ShardedState& state = replica.state();
+  for (const parallel::Part& part : state.layout().parts()) {
+    const std::string& name = part.parameter->name;
+    RETURN_IF_ERROR(read_part(checkpoint, name, part, state.master(part)));
+    RETURN_IF_ERROR(read_part(checkpoint, kFirst + name, part, state.first_moment(part)));
+    RETURN_IF_ERROR(read_part(checkpoint, kSecond + name, part, state.second_moment(part)));
   }
   const auto meta = nlohmann::json::parse(checkpoint.meta_json(), nullptr, false);
   try {
@@ -76,41 +114,60 @@ Result<Progressed> read(Env& env, Replica& replica, const std::string& dir, cons
 
 }  // namespace
 
+namespace {
+
+// The folder to go on from, "" for none, and every byte of it verified. One rank decides for all:
+// ranks that see a file system differently must not take different ones.
+Result<std::string> folder_to_resume(Env& env, const std::string& root, const TrainOptions& options,
+                                     std::vector<std::string>& warnings) {
+  if (options.resume == "never") {
+    RETURN_IF_ERROR(ckpt::remove_newer(env, root, -1));
+    return std::string();
+  }
+  if (options.resume == "auto") {
+    ASSIGN_OR_RETURN(ckpt::Newest newest, ckpt::newest_whole(env, root));
+    warnings.insert(warnings.end(), newest.warnings.begin(), newest.warnings.end());
+    return newest.dir;
+  }
+  // Every byte, as newest_whole() does: also of the files that resuming does not read.
+  ASSIGN_OR_RETURN(auto named, ckpt::Checkpoint::open(env, options.resume));
+  RETURN_IF_ERROR(named.verify());
+  return options.resume;
+}
+
+}  // namespace
+
 Result<std::optional<Progressed>> restore(Env& env, Replica& replica, const TrainInput& input,
                                           const TrainOptions& options,
                                           std::vector<std::string>& warnings) {
   const std::string root = root_of(options);
-  std::string dir = options.resume;
-  if (options.resume == "never") {
-    RETURN_IF_ERROR(ckpt::remove_newer(env, root, -1));
-    return std::optional<Progressed>{};
+  const dist::Group& all = replica.mesh().all();
+  Status chosen = Done{};
+  std::string dir;
+  if (all.rank() == 0) {
+    Result<std::string> folder = folder_to_resume(env, root, options, warnings);
+    if (folder.ok())
+      dir = *folder;
+    else
+      chosen = std::move(folder).error();
   }
-  if (options.resume == "auto") {
-    ASSIGN_OR_RETURN(const ckpt::Newest newest, ckpt::newest_whole(env, root));
-    warnings.insert(warnings.end(), newest.warnings.begin(), newest.warnings.end());
-    if (newest.dir.empty()) return std::optional<Progressed>{};
-    dir = newest.dir;
-  } else {
-    // Every byte, as newest_whole() does: also of the files that resuming does not read.
-    ASSIGN_OR_RETURN(auto named, ckpt::Checkpoint::open(env, dir));
-    RETURN_IF_ERROR(named.verify());
-  }
-  ASSIGN_OR_RETURN(const Progressed at, read(env, replica, dir, input, options, warnings));
-  RETURN_IF_ERROR(ckpt::remove_newer(env, root, at.step));
+  RETURN_IF_ERROR(all.agree(chosen));
+  dir = all.gather_texts(dir).front();
+  if (dir.empty()) return std::optional<Progressed>{};
+  Result<Progressed> at = read(env, replica, dir, input, options, warnings);
+  RETURN_IF_ERROR(all.agree(at.ok() ? Status(Done{}) : Status(at.error())));
+  Status removed = Done{};
+  if (all.rank() == 0)
+    if (auto gone = ckpt::remove_newer(env, root, at->step); !gone.ok())
+      removed = std::move(gone).error();
+  RETURN_IF_ERROR(all.agree(removed));
   replica.publish();
-  return std::optional<Progressed>(at);
+  return std::optional<Progressed>(*at);
 }
 
 Result<std::string> save(Env& env, Replica& replica, const Progressed& at,
                          const spec::CheckpointSpec& spec, const TrainInput& input,
                          const TrainOptions& options) {
-  parallel::ShardedState& state = replica.state();
-  std::vector<ckpt::Piece> pieces = model::weight_pieces(
-      replica.model(), [&](const nn::Parameter& p) { return state.master(p); });
-  for (const nn::Parameter* p : replica.model().parameters()) {
-    pieces.push_back(ckpt::whole(kFirst + p->name, state.first_moment(*p)));
-    pieces.push_back(ckpt::whole(kSecond + p->name, state.second_moment(*p)));
-  }
   const nlohmann::json meta{{"tokens", at.tokens},
                             {"validation_loss", exact(at.validation_loss)},
                             {"loss", exact(at.loss)}};
@@ -121,8 +178,9 @@ Result<std::string> save(Env& env, Replica& replica, const Progressed& at,
       .origin = origin_of(replica, input, options, at.step)};
   how.files.push_back({"resolved.yaml", options.resolved_yaml});
   if (std::isfinite(at.validation_loss)) how.loss = at.validation_loss;
-  ASSIGN_OR_RETURN(const ckpt::Saved saved,
-                   ckpt::save(env, root_of(options), at.step, pieces, meta.dump(), how));
+  const std::vector<ckpt::Piece> pieces = pieces_of(replica);
+  ASSIGN_OR_RETURN(const ckpt::Saved saved, ckpt::save(env, replica.mesh().all(), root_of(options),
+                                                       at.step, pieces, meta.dump(), how));
   return saved.dir;
 }
 
@@ -146,8 +204,19 @@ Status initialise_from(Env& env, Replica& replica, const std::string& folder) {
     RETURN_IF_ERROR(same("rope_theta", theirs.rope_theta, ours.rope_theta));
   else
     RETURN_IF_ERROR(same("context", theirs.context, ours.context));
-  return model::read_weights(env, folder, replica.model(),
-                             [&](const nn::Parameter& p) { return replica.state().master(p); });
+  // Whole, one parameter after the other; each rank keeps its own.
+  const parallel::ShardedState& state = replica.state();
+  return model::read_weights(
+      env, folder, replica.model(), [&](const nn::Parameter& p, const tensor::Tensor& whole) {
+        for (const parallel::Part& part : state.layout().parts()) {
+          if (part.parameter != &p) continue;
+          for (const auto& region : parallel::regions_of(p, part.begin, part.count))
+            ckpt::copy_shared(
+                {std::vector<std::int64_t>(static_cast<std::size_t>(p.shape.rank()), 0), p.shape},
+                static_cast<const std::byte*>(whole.data), {region.offset, region.shape},
+                values_of(region, part, state.master(part)));
+        }
+      });
 }
 
 Status import_checkpoint(Env& env, const std::string& from, const std::string& to) {

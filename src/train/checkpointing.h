@@ -1,6 +1,8 @@
 // Between a Replica and ckpt/: which tensors a training checkpoint holds and what else must agree
 // when it is read again. Tensors: NAME (fp32 master), "first_moment/NAME", "second_moment/NAME".
-// Files: config.json, tokenizer.json, resolved.yaml. Thread rule: the thread that owns the replica.
+// Files: config.json, tokenizer.json, resolved.yaml. All ranks of
+// the replica's mesh call restore() and save(); what a mesh wrote any other reads.
+// Thread rule: the thread that owns the replica.
 #pragma once
 
 #include <cstdint>

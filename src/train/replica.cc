@@ -8,13 +8,25 @@ namespace boreal::train {
 using tensor::Shape;
 using tensor::Tensor;
 
+namespace {
+const dist::DeviceMesh& alone() {
+  static const dist::DeviceMesh mesh;
+  return mesh;
+}
+}  // namespace
+
 Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shape,
                  device::Pool& pool)
+    : Replica(config, shape, pool, alone()) {}
+
+Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shape,
+                 device::Pool& pool, const dist::DeviceMesh& mesh)
     : ctx_(device::cpu_context(pool)),
-      model_(config),
+      mesh_(mesh),
+      model_(config, mesh.tp(), shape.sequence_parallel),
       shape_(shape),
-      plan_(plan::plan_training(model_, shape)),
-      state_(model_.parameters(), false),
+      plan_(plan::plan_training(model_, shape, {mesh.dp_shard(), mesh.dp_replicate()})),
+      state_(model_.parameters(), {mesh.dp_shard(), mesh.dp_replicate()}),
       weights_(model_.parameters(), config.dtype, true, false),
       arena_(plan_.arena_bytes) {
   const std::int64_t tokens = shape.rows * shape.sequence;
@@ -90,46 +102,49 @@ double Replica::run(const tokens::Batch& batch, double scale, nn::GradientSink* 
   return kernels::weighted_sum(ctx_, targets_.loss, weight_);
 }
 
-double Replica::accumulate(const tokens::Batch& batch, double scale) {
+double Replica::accumulate(const tokens::Batch& batch, double scale, bool last) {
+  if (last) state_.start_reduction();
   return run(batch, scale, &state_) * scale;
 }
 double Replica::evaluate(const tokens::Batch& batch) {
   return run(batch, 1, nullptr);
 }
 
-double Replica::gradient_norm() const {
-  return std::sqrt(kernels::sum_squares(ctx_, state_.all_gradients()));
+double Replica::gradient_norm() {
+  state_.finish_reduction();
+  return std::sqrt(mesh_.state().sum(state_.sum_squares(ctx_)));
 }
 
 std::string Replica::first_non_finite() const {
-  auto& state = const_cast<parallel::ShardedState&>(state_);
-  for (const nn::Parameter* p : model_.parameters())
-    if (!std::isfinite(
-            kernels::sum_squares(ctx_, state.gradient(*p).reshaped(Shape{p->shape.elements()}))))
-      return "gradient of " + p->name;
-  for (const nn::Parameter* p : model_.parameters())
-    if (!std::isfinite(
-            kernels::sum_squares(ctx_, state.master(*p).reshaped(Shape{p->shape.elements()}))))
-      return "weight " + p->name;
+  const auto first = [&](const char* what, auto value_of) -> std::string {
+    for (const parallel::Part& part : state_.layout().parts())
+      if (!std::isfinite(kernels::sum_squares(ctx_, value_of(part))))
+        return what + part.parameter->name;
+    return {};
+  };
+  std::string mine =
+      first("gradient of ", [&](const auto& part) { return state_.reduced_gradient(part); });
+  if (mine.empty()) mine = first("weight ", [&](const auto& part) { return state_.master(part); });
+  for (const std::string& name : mesh_.all().gather_texts(mine))
+    if (!name.empty()) return name;
   return {};
 }
 
 void Replica::update(const spec::OptimSpec& optim, double lr, double grad_scale,
                      std::int64_t step) {
-  for (const nn::Parameter* p : model_.parameters()) {
-    const auto flat = [&](Tensor tensor) { return tensor.reshaped(Shape{p->shape.elements()}); };
-    kernels::adamw(ctx_, flat(state_.master(*p)), flat(state_.gradient(*p)),
-                   flat(state_.first_moment(*p)), flat(state_.second_moment(*p)),
+  weights_.finish_publish();  // it reads the masters
+  for (const parallel::Part& part : state_.layout().parts())
+    kernels::adamw(ctx_, state_.master(part), state_.reduced_gradient(part),
+                   state_.first_moment(part), state_.second_moment(part),
                    {.lr = lr,
                     .beta1 = optim.betas[0],
                     .beta2 = optim.betas[1],
                     .eps = optim.eps,
-                    .weight_decay = p->decay ? optim.weight_decay : 0,
+                    .weight_decay = part.parameter->decay ? optim.weight_decay : 0,
                     .grad_scale = grad_scale,
                     .step = step});
-  }
   zero_gradients();
-  publish();
+  weights_.start_publish(ctx_, state_);
 }
 
 void Replica::zero_gradients() {

@@ -2,16 +2,18 @@
 // arithmetic of a step. It knows no files, no clock and no schedule: Trainer drives it.
 //
 // A step is: accumulate() for each micro-batch, gradient_norm(), update(). Memory is planned on
-// construction; nothing is allocated by a step. Thread rule: the thread that owns the pool.
+// construction; nothing is allocated by a step. The ranks of the mesh call the same methods in the
+// same order. Thread rule: the thread that owns the pool.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "dist/mesh.h"
 #include "kernels/ops.h"
 #include "model/decoder.h"
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 #include "plan/memory_plan.h"
 #include "spec/run_spec.h"
 #include "tokens/token_stream.h"
@@ -20,6 +22,10 @@ namespace boreal::train {
 
 class Replica {
  public:
+  // mesh outlives the replica.
+  Replica(const model::DecoderConfig& config, const plan::StepShape& shape, device::Pool& pool,
+          const dist::DeviceMesh& mesh);
+  // This rank alone.
   Replica(const model::DecoderConfig& config, const plan::StepShape& shape, device::Pool& pool);
 
   const model::Decoder& model() const { return model_; }
@@ -27,27 +33,31 @@ class Replica {
   parallel::WeightStore& weights() { return weights_; }
   const plan::MemoryPlan& plan() const { return plan_; }
   const device::Context& ctx() const { return ctx_; }
+  const dist::DeviceMesh& mesh() const { return mesh_; }
 
   // Makes the computing forms of the weights from the masters. After the masters changed by other
-  // means than update().
+  // means than update(). On all ranks.
   void publish() { weights_.publish(ctx_, state_); }
 
   // Forward and backward; adds to the gradients. Each row's loss counts weight * scale (scale = 1 /
-  // sum of all weights of the step). Returns the sum of loss * weight * scale. Requires batch.rows
-  // and sequence within the planned shape.
-  double accumulate(const tokens::Batch& batch, double scale);
-  // Forward only. Sum of loss * weight.
+  // sum of all weights of the step, of all ranks). last: of the step; the gradients are then summed
+  // over the ranks while backward goes on. Returns this rank's sum of loss * weight * scale.
+  // Requires batch.rows and sequence within the planned shape.
+  double accumulate(const tokens::Batch& batch, double scale, bool last = true);
+  // Forward only. Sum of loss * weight of this rank's batch.
   double evaluate(const tokens::Batch& batch);
 
-  // Square root of the sum of squares of all gradients.
-  double gradient_norm() const;
-  // The first parameter whose gradient (or else value) is not finite; "" if all are.
+  // Square root of the sum of squares of all gradients, of all ranks. Waits for their sums.
+  double gradient_norm();
+  // The first parameter whose gradient (or else value) is not finite on some rank; "" if all are.
   std::string first_non_finite() const;
 
-  // One AdamW step on all parameters (decay on matrices only), zeroes the gradients, publishes the
-  // weights.
+  // One AdamW step on this rank's slices (decay on matrices only), zeroes the gradients, starts to
+  // publish the weights: a forward, or settle(), waits for what it needs.
   void update(const spec::OptimSpec& optim, double lr, double grad_scale, std::int64_t step);
   void zero_gradients();
+  // All weights are published when it returns.
+  void settle() { weights_.finish_publish(); }
 
  private:
   struct Feed;
@@ -55,6 +65,7 @@ class Replica {
   void load(const tokens::Batch& batch, double scale);
 
   device::Context ctx_;
+  const dist::DeviceMesh& mesh_;
   model::Decoder model_;
   plan::StepShape shape_;
   plan::MemoryPlan plan_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "monitor/metrics.h"
 #include "monitor/progress.h"
@@ -42,10 +43,13 @@ tokens::Batch rows_of(const tokens::Batch& batch, std::int64_t begin, std::int64
 
 class Loop {
  public:
-  Loop(Env& env, const Clock& clock, const spec::RunSpec& spec, const TrainInput& input,
-       const TrainOptions& options, Replica& replica, const tokens::TokenStream& stream)
+  Loop(Env& env, const Clock& clock, dist::World& world, const spec::RunSpec& spec,
+       const TrainInput& input, const TrainOptions& options, Replica& replica,
+       const tokens::TokenStream& stream)
       : env_(env),
         clock_(clock),
+        world_(world),
+        mesh_(replica.mesh()),
         spec_(spec),
         input_(input),
         options_(options),
@@ -59,17 +63,18 @@ class Loop {
  private:
   // One optimizer step: everything between two rows of metrics.
   Result<monitor::StepMetrics> step();
-  double forward_backward(const tokens::Batch& batch);
+  double forward_backward(const tokens::Batch& batch, double weight);
   Status not_finite(double loss, double norm) const;
   double validate();
   bool validates_after(std::int64_t step) const;
   Status save();
-  Stop asked_to_stop() const {
-    return options_.stop == nullptr ? Stop::none : options_.stop->load();
-  }
+  Stop asked_to_stop() const;
+  monitor::StepMetrics metrics_of(double start_s, double loss, double norm, double lr) const;
 
   Env& env_;
   const Clock& clock_;
+  dist::World& world_;
+  const dist::DeviceMesh& mesh_;
   const spec::RunSpec& spec_;
   const TrainInput& input_;
   const TrainOptions& options_;
@@ -88,8 +93,7 @@ class Loop {
 
 Status Loop::prepare() {
   steps_ = steps_of(spec_);
-  micro_rows_ = spec_.train.micro_batch_sequences > 0 ? spec_.train.micro_batch_sequences
-                                                      : spec_.train.batch_sequences;
+  micro_rows_ = step_shape(spec_, 1).rows;
   at_.loss = at_.validation_loss = kNan;
   ASSIGN_OR_RETURN(const auto restored, restore(env_, replica_, input_, options_, warnings_));
   if (restored.has_value()) {
@@ -113,15 +117,16 @@ Status Loop::prepare() {
   return Done{};
 }
 
-double Loop::forward_backward(const tokens::Batch& batch) {
-  const double scale = 1 / sum_of_weights(batch);
+double Loop::forward_backward(const tokens::Batch& batch, double weight) {
+  const double scale = 1 / weight;
   double loss = 0;
   for (std::int64_t row = 0; row < batch.rows; row += micro_rows_) {
     const std::int64_t rows = std::min(micro_rows_, batch.rows - row);
-    loss += rows == batch.rows ? replica_.accumulate(batch, scale)
-                               : replica_.accumulate(rows_of(batch, row, rows), scale);
+    const bool last = row + rows == batch.rows;
+    loss += rows == batch.rows ? replica_.accumulate(batch, scale, last)
+                               : replica_.accumulate(rows_of(batch, row, rows), scale, last);
   }
-  return loss;
+  return mesh_.dp().sum(loss);
 }
 
 Status Loop::not_finite(double loss, double norm) const {
@@ -139,13 +144,17 @@ Status Loop::not_finite(double loss, double norm) const {
 
 Result<monitor::StepMetrics> Loop::step() {
   const double start_s = clock_.now_s();
-  const tokens::Batch batch = phases_("fetch", [&] { return stream_.batch(at_.step, {}); });
-  if (sum_of_weights(batch) == 0)
+  world_.at_step(at_.step + 1);
+  const tokens::Batch batch = phases_("fetch", [&] {
+    return stream_.batch(at_.step, {mesh_.batch_index(), mesh_.batch_parts()});
+  });
+  const double weight = mesh_.dp().sum(sum_of_weights(batch));
+  if (weight == 0)
     return refused(
         "step {}: no token of the batch counts in the loss; are the .loss files of the shards "
         "right?",
         at_.step + 1);
-  const double loss = phases_("forward_backward", [&] { return forward_backward(batch); });
+  const double loss = phases_("forward_backward", [&] { return forward_backward(batch, weight); });
   const double norm = phases_("clip", [&] { return replica_.gradient_norm(); });
   if (!std::isfinite(loss) || !std::isfinite(norm)) return not_finite(loss, norm).error();
   const double lr = optim::learning_rate(spec_.optim, at_.step, steps_);
@@ -153,20 +162,36 @@ Result<monitor::StepMetrics> Loop::step() {
     replica_.update(spec_.optim, lr, optim::clip_factor(norm, spec_.optim.clip), at_.step + 1);
   });
   ++at_.step;
-  at_.tokens += batch.rows * batch.sequence;
+  at_.tokens += spec_.train.batch_sequences * spec_.data.sequence;
   at_.loss = loss;
-  monitor::StepMetrics row{
-      .step = at_.step, .tokens = at_.tokens, .loss = loss, .grad_norm = norm, .lr = lr};
-  row.step_ms = (clock_.now_s() - start_s) * 1e3;
-  row.tokens_per_s = static_cast<double>(batch.rows * batch.sequence) / (row.step_ms * 1e-3);
-  if (options_.peak_flops > 0)
-    row.flop_utilisation = row.tokens_per_s *
-                           replica_.model().flops_per_token(spec_.data.sequence) /
-                           options_.peak_flops;
+  monitor::StepMetrics row = metrics_of(start_s, loss, norm, lr);
   if (validates_after(at_.step))
     row.validation_loss = at_.validation_loss = phases_("validate", [&] { return validate(); });
   row.phases_ms = phases_.take();
   return row;
+}
+
+monitor::StepMetrics Loop::metrics_of(double start_s, double loss, double norm, double lr) const {
+  monitor::StepMetrics row{
+      .step = at_.step, .tokens = at_.tokens, .loss = loss, .grad_norm = norm, .lr = lr};
+  row.step_ms = (clock_.now_s() - start_s) * 1e3;
+  row.tokens_per_s =
+      static_cast<double>(spec_.train.batch_sequences * spec_.data.sequence) / (row.step_ms * 1e-3);
+  if (options_.peak_flops > 0)
+    row.flop_utilisation = row.tokens_per_s *
+                           replica_.model().flops_per_token(spec_.data.sequence) /
+                           options_.peak_flops;
+  return row;
+}
+
+// What the most pressing of the ranks' signals asks for: they reach the ranks at different times.
+Stop Loop::asked_to_stop() const {
+  auto asked = static_cast<float>(options_.stop == nullptr ? Stop::none : options_.stop->load());
+  mesh_.all()
+      .all_reduce(replica_.ctx(), tensor::Tensor(&asked, DType::f32, tensor::Shape{1}),
+                  dist::Reduce::max)
+      .wait();
+  return static_cast<Stop>(static_cast<int>(asked));
 }
 
 bool Loop::validates_after(std::int64_t step) const {
@@ -175,14 +200,18 @@ bool Loop::validates_after(std::int64_t step) const {
 }
 
 double Loop::validate() {
+  replica_.settle();
   double loss = 0;
   double weight = 0;
-  for (const tokens::Batch& batch : validation_) {
-    const double here = sum_of_weights(batch);
+  for (std::size_t i = 0; i < validation_.size(); ++i) {
+    if (static_cast<std::int64_t>(i) % mesh_.batch_parts() != mesh_.batch_index()) continue;
+    const double here = sum_of_weights(validation_[i]);
     if (here == 0) continue;
-    loss += replica_.evaluate(batch);
+    loss += replica_.evaluate(validation_[i]);
     weight += here;
   }
+  loss = mesh_.dp().sum(loss);
+  weight = mesh_.dp().sum(weight);
   return weight > 0 ? loss / weight : kNan;
 }
 
@@ -194,27 +223,59 @@ Status Loop::save() {
   return Done{};
 }
 
+// What a run leaves beside its checkpoints, row by row; rank 0's.
+class Rows {
+ public:
+  static Result<Rows> open(Env& env, const Clock& clock, const std::string& out,
+                           std::int64_t step) {
+    ASSIGN_OR_RETURN(auto metrics,
+                     monitor::MetricsWriter::open(env, join_path(out, "metrics.jsonl"), step));
+    ASSIGN_OR_RETURN(auto events,
+                     monitor::EventWriter::open(env, clock, join_path(out, "tensorboard"), step));
+    return Rows(std::move(metrics), std::move(events));
+  }
+  Status append(const monitor::StepMetrics& row) {
+    RETURN_IF_ERROR(metrics_.append(row));
+    return events_.append(row);
+  }
+  Status sync() {
+    RETURN_IF_ERROR(metrics_.sync());
+    return events_.sync();
+  }
+
+ private:
+  Rows(monitor::MetricsWriter metrics, monitor::EventWriter events)
+      : metrics_(std::move(metrics)), events_(std::move(events)) {}
+  monitor::MetricsWriter metrics_;
+  monitor::EventWriter events_;
+};
+
 Result<TrainSummary> Loop::run() {
   const double start_s = clock_.now_s();
-  ASSIGN_OR_RETURN(auto metrics, monitor::MetricsWriter::open(
-                                     env_, join_path(options_.out, "metrics.jsonl"), at_.step));
-  ASSIGN_OR_RETURN(
-      auto events,
-      monitor::EventWriter::open(env_, clock_, join_path(options_.out, "tensorboard"), at_.step));
-  monitor::ProgressOptions look = monitor::stderr_progress("train", options_.quiet);
+  std::optional<Rows> rows;
+  Status opened = Done{};
+  if (world_.is_main()) {
+    Result<Rows> made = Rows::open(env_, clock_, options_.out, at_.step);
+    if (made.ok())
+      rows = std::move(made).value();
+    else
+      opened = std::move(made).error();
+  }
+  RETURN_IF_ERROR(mesh_.all().agree(opened));
+  monitor::ProgressOptions look =
+      monitor::stderr_progress("train", options_.quiet || !world_.is_main());
   look.unit = "step";
   look.total = steps_;
   look.first = at_.step;
   monitor::Progress progress(clock_, look);
   // A warning is no progress: it comes also where that is not wanted.
-  monitor::Progress loud(clock_, monitor::stderr_progress("train", false));
+  monitor::Progress loud(clock_, monitor::stderr_progress("train", !world_.is_main()));
   for (const std::string& warning : warnings_) loud.print("warning: " + warning);
   std::vector<double> rates;
   Stop stop = Stop::none;
   while (at_.step < steps_ && stop == Stop::none) {
     ASSIGN_OR_RETURN(const monitor::StepMetrics row, step());
-    RETURN_IF_ERROR(metrics.append(row));
-    RETURN_IF_ERROR(events.append(row));
+    Status written = rows.has_value() ? rows->append(row) : Done{};
     rates.push_back(row.tokens_per_s);
     progress.update(at_.step, [&] {
       return monitor::training_fields(row.loss, row.tokens_per_s, row.flop_utilisation);
@@ -224,9 +285,11 @@ Result<TrainSummary> Loop::run() {
         spec_.checkpoint.every_steps > 0 && at_.step % spec_.checkpoint.every_steps == 0;
     if (due || at_.step == steps_ || stop == Stop::save_and_requeue || stop == Stop::save_and_end) {
       // The rows up to here are on disk before the checkpoint that stands for them.
-      RETURN_IF_ERROR(metrics.sync());
-      RETURN_IF_ERROR(events.sync());
+      if (written.ok() && rows.has_value()) written = rows->sync();
+      RETURN_IF_ERROR(mesh_.all().agree(written));
       RETURN_IF_ERROR(phases_("save", [&] { return save(); }));
+    } else if (!written.ok()) {
+      return std::move(written).error();
     }
   }
   if (at_.step < steps_) {
@@ -253,6 +316,7 @@ Result<TrainSummary> Loop::run() {
                                replica_.model().flops_per_token(spec_.data.sequence) /
                                options_.peak_flops;
   summary.parameters = replica_.model().parameter_count();
+  summary.traffic = world_.take_traffic();
   summary.checkpoint = join_path(options_.out, fmt::format("checkpoints/step-{}", at_.step));
   return summary;
 }
@@ -277,9 +341,21 @@ tokens::StreamOptions stream_options(const spec::RunSpec& spec, const TrainInput
           .vocab = vocab};
 }
 
-Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
-                           const spec::RunSpec& spec, const model::DecoderConfig& config,
-                           const TrainInput& input, const TrainOptions& options) {
+plan::StepShape step_shape(const spec::RunSpec& spec, std::int64_t threads) {
+  const std::int64_t rows =
+      spec.train.batch_sequences / (spec.mesh.dp_replicate * spec.mesh.dp_shard);
+  const std::int64_t micro = spec.train.micro_batch_sequences;
+  return {.rows = micro > 0 ? std::min(micro, rows) : rows,
+          .sequence = spec.data.sequence,
+          .recompute = spec.train.recompute == "full",
+          .sequence_parallel = spec.mesh.sequence_parallel,
+          .threads = threads};
+}
+
+Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool, dist::World& world,
+                           const dist::DeviceMesh& mesh, const spec::RunSpec& spec,
+                           const model::DecoderConfig& config, const TrainInput& input,
+                           const TrainOptions& options) {
   if (steps_of(spec) <= 0)
     return wrong_usage("train: give train.steps or train.tokens; both are 0");
   if (spec.data.sequence > config.context)
@@ -288,15 +364,8 @@ Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
   ASSIGN_OR_RETURN(
       const auto stream,
       tokens::TokenStream::open(env, input.train, stream_options(spec, input, config.vocab)));
-  const std::int64_t micro = spec.train.micro_batch_sequences > 0 ? spec.train.micro_batch_sequences
-                                                                  : spec.train.batch_sequences;
-  Replica replica(config,
-                  {.rows = micro,
-                   .sequence = spec.data.sequence,
-                   .recompute = spec.train.recompute == "full",
-                   .threads = pool.threads()},
-                  pool);
-  Loop loop(env, clock, spec, input, options, replica, stream);
+  Replica replica(config, step_shape(spec, pool.threads()), pool, mesh);
+  Loop loop(env, clock, world, spec, input, options, replica, stream);
   RETURN_IF_ERROR(loop.prepare());
   return loop.run();
 }

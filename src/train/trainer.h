@@ -1,8 +1,9 @@
 // Trainer: the loop over steps. Runs named, timed phases over a token stream, writes metrics,
 // events and checkpoints, and goes on from the newest whole checkpoint. It owns no mathematics:
 // that is Replica's. Data order, learning rate and weights are functions of the step, so a run that
-// was killed and resumed ends with the same bits as one that was not. Thread rule: one thread, the
-// one that owns the pool.
+// was killed and resumed ends with the same bits as one that was not. All ranks of the world call
+// it; they decide alike, and rank 0 writes what is not a checkpoint's. Thread rule: one thread a
+// rank, the one that owns the pool.
 #pragma once
 
 #include <atomic>
@@ -14,7 +15,9 @@
 #include "base/env.h"
 #include "base/result.h"
 #include "device/pool.h"
+#include "dist/mesh.h"
 #include "model/decoder.h"
+#include "plan/memory_plan.h"
 #include "spec/run_spec.h"
 #include "tokens/token_stream.h"
 
@@ -37,7 +40,7 @@ struct TrainOptions {
   std::string out;              // output folder, held by the caller's ledger
   std::string resume = "auto";  // auto, never, or the path of a checkpoint
   bool quiet = false;
-  double peak_flops = 0;      // of this machine and dtype, for flop_utilisation; 0: unknown
+  double peak_flops = 0;      // of all ranks and this dtype, for flop_utilisation; 0: unknown
   std::string resolved_yaml;  // of the spec, kept in checkpoints
   std::string spec_hash;
   const std::atomic<Stop>* stop = nullptr;
@@ -54,6 +57,7 @@ struct TrainSummary {
   double flop_utilisation = 0;
   std::int64_t parameters = 0;
   std::string checkpoint;  // folder of the last one
+  dist::Traffic traffic;   // of this rank and process, checkpoints and validation included
 };
 
 // Steps that the spec asks for: train.steps, or enough for train.tokens.
@@ -65,8 +69,12 @@ tokens::StreamOptions stream_options(const spec::RunSpec& spec, const TrainInput
 
 // Kinds of error: usage (spec), refused (shards, checkpoint), failed (not finite, disk), try_again
 // and interrupted (a signal; everything is saved).
-Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool,
-                           const spec::RunSpec& spec, const model::DecoderConfig& config,
-                           const TrainInput& input, const TrainOptions& options);
+Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool, dist::World& world,
+                           const dist::DeviceMesh& mesh, const spec::RunSpec& spec,
+                           const model::DecoderConfig& config, const TrainInput& input,
+                           const TrainOptions& options);
+
+// The step that a rank runs, as the plan sees it: its rows of a micro-batch.
+plan::StepShape step_shape(const spec::RunSpec& spec, std::int64_t threads);
 
 }  // namespace boreal::train

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "infer/engine.h"
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 #include "text/tokenizer.h"
 
 namespace boreal::eval {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "infer/engine.h"
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 
 namespace boreal::infer {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/decoder.h"
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 #include "tests/reference/decoder.h"
 #include "tests/reference/values.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "nn/pass.h"
-#include "parallel/sharded_state.h"
+#include "parallel/weight_store.h"
 #include "tests/reference/values.h"
 
 namespace boreal::nn {
