@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "ckpt/folder.h"
 #include "device/machine.h"
+#include "dist/layout_check.h"
 #include "infer/session.h"
 #include "kernels/machine_peak.h"
 #include "model/family.h"
@@ -106,13 +107,7 @@ Result<Run> open_run(const Arguments& args, bool ledger) {
   ASSIGN_OR_RETURN(spec::RunSpec spec, spec::read_run_spec(env, args.spec, sets));
   if (spec.world != "single" && spec.world != "threads:1")
     return wrong_usage("world \"{}\": this version runs one rank; use --world single", spec.world);
-  for (const auto& [axis, size] : {std::pair{"dp_replicate", spec.mesh.dp_replicate},
-                                   {"dp_shard", spec.mesh.dp_shard},
-                                   {"tp", spec.mesh.tp},
-                                   {"pp", spec.mesh.pp},
-                                   {"cp", spec.mesh.cp},
-                                   {"ep", spec.mesh.ep}})
-    if (size != 1) return wrong_usage("mesh.{} is {}, but the world has 1 rank", axis, size);
+  RETURN_IF_ERROR(dist::check_layout(spec.mesh, spec::mesh_work(spec), 1));
   if (args.out.empty() && (spec.name.find('/') != std::string::npos || spec.name.starts_with('.')))
     return wrong_usage(
         "name is \"{}\", but is the folder in out/: without / and no dot at its start; --out takes "

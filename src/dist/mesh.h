@@ -20,8 +20,9 @@ class DeviceMesh {
  public:
   // This rank alone.
   DeviceMesh() = default;
-  // Every rank of the world calls it. Tells the world this rank's coordinate. usage: the world does
-  // not have as many ranks as the mesh.
+  // Every rank of the world calls it. Tells the world this rank's coordinate. usage: as
+  // check_layout (layout_check.h); the rules that need a model and a batch are the caller's to
+  // check.
   static Result<DeviceMesh> make(World& world, const spec::MeshSpec& mesh);
   // One rank of a layout that is not there, for planning: groups with meta collectives only.
   static DeviceMesh imagined(const Layout& layout, std::int64_t rank);

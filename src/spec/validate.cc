@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "spec/characters.h"
+#include "spec/checker.h"
 #include "spec/fields.h"
-#include "spec/node.h"
 #include "spec/reader.h"
 
 namespace boreal::spec {
@@ -17,53 +17,9 @@ namespace {
 // Bounds that no real run meets, low enough that products of a few of them stay below 2^63.
 constexpr std::int64_t kWidthMax = std::int64_t{1} << 20;
 constexpr std::int64_t kLengthMax = std::int64_t{1} << 28;
-constexpr std::int64_t kRanksMax = std::int64_t{1} << 20;
 constexpr std::int64_t kIdsMax = (std::int64_t{1} << 31) - 1;  // ids are 32-bit with a sign
 constexpr std::int64_t kCountMax = std::int64_t{1} << 48;
 constexpr std::int64_t kTokensMax = std::int64_t{1} << 60;
-
-// Keeps the first complaint; every later test is then of no interest.
-class Checker {
- public:
-  template <class... Args>
-  void require(bool holds, std::vector<std::string> keys, fmt::format_string<Args...> format,
-               Args&&... args) {
-    if (holds || first_) return;
-    first_ = Complaint{std::move(keys), fmt::format(format, std::forward<Args>(args)...)};
-  }
-  void range(const std::string& key, std::int64_t value, std::int64_t low, std::int64_t high) {
-    require(value >= low && value <= high, {key}, "{} is {}, but must be {} to {}.", key, value,
-            low, high);
-  }
-  // NaN fails every one of these, as it should.
-  void positive(const std::string& key, double value) {
-    require(value > 0 && value <= 1e30, {key}, "{} is {}, but must be greater than 0.", key, value);
-  }
-  void not_negative(const std::string& key, double value) {
-    require(value >= 0 && value <= 1e30, {key}, "{} is {}, but must be 0 or greater.", key, value);
-  }
-  void share(const std::string& key, double value) {
-    require(value >= 0 && value <= 1, {key}, "{} is {}, but must be a share from 0 to 1.", key,
-            value);
-  }
-  void word(const std::string& key, const std::string& value,
-            const std::vector<std::string>& known) {
-    const bool holds = std::find(known.begin(), known.end(), value) != known.end();
-    const auto near = nearest(value, known);
-    require(holds, {key}, "{} is {}, but must be one of {}.{}", key, in_quotes(value),
-            fmt::join(known, ", "), near ? fmt::format(" Did you mean {}?", *near) : "");
-  }
-  void divides(const std::string& part_key, std::int64_t part, const std::string& whole_key,
-               std::int64_t whole, std::string_view why) {
-    require(whole % part == 0, {part_key, whole_key},
-            "{} is {}, which does not divide {} ({}): {}.", part_key, part, whole_key, whole, why);
-  }
-  bool fine() const { return !first_; }
-  std::optional<Complaint> take() && { return std::move(first_); }
-
- private:
-  std::optional<Complaint> first_;
-};
 
 void check_world(Checker& check, const std::string& world) {
   if (world == "single" || world == "mpi") return;
@@ -210,30 +166,6 @@ void check_cards(Checker& check, const CardsSpec& cards) {
   check.range("cards.max_facts", cards.max_facts, 0, kCountMax);
 }
 
-void check_mesh(Checker& check, const MeshSpec& mesh, const ModelSpec& model) {
-  const std::vector<std::pair<std::string, std::int64_t>> degrees = {
-      {"mesh.dp_replicate", mesh.dp_replicate},
-      {"mesh.dp_shard", mesh.dp_shard},
-      {"mesh.tp", mesh.tp},
-      {"mesh.pp", mesh.pp},
-      {"mesh.cp", mesh.cp}};
-  std::int64_t ranks = 1;
-  for (const auto& [key, degree] : degrees) {
-    check.range(key, degree, 1, kRanksMax);
-    if (!check.fine()) return;
-    ranks *= degree;
-    check.require(ranks <= kRanksMax, {key}, "{} is {}, which makes more than {} ranks in all.",
-                  key, degree, kRanksMax);
-  }
-  check.range("mesh.ep", mesh.ep, 1, kRanksMax);
-  check.range("mesh.zero", mesh.zero, 1, 3);
-  if (!check.fine()) return;
-  check.divides("mesh.ep", mesh.ep, "mesh.dp_shard x cp x tp", mesh.dp_shard * mesh.cp * mesh.tp,
-                "experts are spread over these ranks");
-  check.divides("mesh.tp", mesh.tp, "model.heads", model.heads,
-                "each rank takes an equal share of the heads");
-}
-
 void check_train(Checker& check, const RunSpec& spec) {
   const TrainSpec& train = spec.train;
   check.range("train.steps", train.steps, 0, kCountMax);
@@ -264,12 +196,6 @@ void check_train(Checker& check, const RunSpec& spec) {
                 "would be {:.1g} numbers: more than any memory.",
                 micro, spec.data.sequence, model.layers, width, numbers);
   const std::int64_t replicas = spec.mesh.dp_replicate * spec.mesh.dp_shard;
-  check.require(train.batch_sequences % replicas == 0,
-                {"train.batch_sequences", "mesh.dp_shard", "mesh.dp_replicate"},
-                "train.batch_sequences is {}, which mesh.dp_replicate x mesh.dp_shard ({} x {}) "
-                "does not divide: each "
-                "rank takes as many rows.",
-                train.batch_sequences, spec.mesh.dp_replicate, spec.mesh.dp_shard);
   const std::int64_t rows = train.batch_sequences / replicas;
   check.require(
       train.micro_batch_sequences == 0 || rows % train.micro_batch_sequences == 0,
@@ -357,7 +283,7 @@ std::optional<Complaint> first_complaint(const RunSpec& spec) {
   check_data(check, spec);
   check_tokenizer(check, spec);
   check_cards(check, spec.cards);
-  check_mesh(check, spec.mesh, spec.model);
+  check.add(mesh_complaint(spec.mesh, mesh_work(spec)));
   if (check.fine()) check_train(check, spec);
   check_optim(check, spec.optim);
   check_rest(check, spec);

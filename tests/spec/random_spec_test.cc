@@ -84,7 +84,7 @@ void roll_model_and_mesh(Dice& dice, RunSpec& spec) {
   spec.model.hidden = spec.model.heads * 2 * dice.between(1, 64);
   spec.model.kv_heads = dice.coin() ? 0 : spec.model.heads;
   spec.model.layers = dice.between(1, 100);
-  spec.model.ffn = dice.between(0, 10000);
+  spec.model.ffn = spec.mesh.tp * dice.between(0, 2500);
   spec.model.vocab = dice.coin() ? 0 : dice.between(70000, 100000);
   spec.model.context = dice.between(1000, 100000);
   spec.model.dtype = dice.coin() ? "bf16" : "fp32";
@@ -133,7 +133,7 @@ RunSpec random_spec(std::uint64_t seed) {
   spec.data.tokenizer = "t" + random_text(dice);
   for (std::size_t i = dice.below(4); i > 0; --i)
     spec.data.sources.push_back(random_source(dice, i));
-  spec.data.sequence = dice.between(1, 1000);
+  spec.data.sequence = spec.mesh.tp * dice.between(1, 250);
   spec.data.document_mask = dice.coin();
   spec.data.validation = dice.share();
   spec.data.warm_records = dice.share();

@@ -222,11 +222,45 @@ TEST(Validate, TheMeshFitsTheModelAndItself) {
   EXPECT_EQ(complaint([](RunSpec& s) { s.mesh.tp = 3; }),
             "mesh.tp is 3, which does not divide model.heads (4): each rank takes an equal share "
             "of the heads.");
+  EXPECT_EQ(complaint([](RunSpec& s) { s.mesh.tp = 2, s.model.ffn = 1001; }),
+            "mesh.tp is 2, which does not divide model.ffn (1001): each rank takes an equal share "
+            "of the MLP.");
   EXPECT_EQ(complaint([](RunSpec& s) { s.mesh.ep = 3, s.mesh.dp_shard = 2; }),
             "mesh.ep is 3, which does not divide mesh.dp_shard x cp x tp (2): experts are spread "
             "over these ranks.");
   EXPECT_EQ(complaint([](RunSpec& s) { s.mesh.dp_replicate = 1 << 19, s.mesh.cp = 4; }),
             "mesh.cp is 4, which makes more than 1048576 ranks in all.");
+}
+
+TEST(Validate, RanksTakeAsManyKeyValueHeadsOrAsManyShareOne) {
+  const auto share = [](std::int64_t kv_heads, std::int64_t tp) {
+    return complaint([&](RunSpec& s) {
+      s.model.hidden = 192;
+      s.model.heads = 12;
+      s.model.kv_heads = kv_heads;
+      s.data.sequence = 240;
+      s.mesh.tp = tp;
+    });
+  };
+  for (const std::int64_t tp : {1, 2, 3, 6, 12}) EXPECT_EQ(share(6, tp), "sound") << tp;
+  EXPECT_EQ(share(2, 12), "sound") << "six ranks share a head";
+  EXPECT_EQ(share(6, 4),
+            "mesh.tp is 4, which neither divides model.kv_heads (6) nor is a multiple of it: each "
+            "rank takes as many key-value heads, or as many ranks share one.");
+}
+
+TEST(Validate, SequenceParallelRanksTakeAsManyTokens) {
+  const auto sequence = [](bool parallel) {
+    return complaint([&](RunSpec& s) {
+      s.mesh.tp = 4;
+      s.mesh.sequence_parallel = parallel;
+      s.data.sequence = 254;
+    });
+  };
+  EXPECT_EQ(sequence(false), "sound");
+  EXPECT_EQ(sequence(true),
+            "mesh.tp is 4, which does not divide data.sequence (254): with mesh.sequence_parallel "
+            "each rank takes as many tokens; set it to false or change one of them.");
 }
 
 TEST(Validate, TextsAreWholeAndNamesAreThere) {
