@@ -3,6 +3,7 @@
 #include "ckpt/box.h"
 #include "model/folder.h"
 #include "parallel/regions.h"
+#include "spec/validate.h"
 
 namespace boreal::infer {
 
@@ -15,7 +16,10 @@ Result<const text::Tokenizer*> Session::need_tokenizer() const {
 Result<Session> open_session(Env& env, device::Pool& pool, const std::string& folder,
                              const dist::Group& tp) {
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, folder));
-  if (const Status fits = model::check_cut(config, tp.size()); !fits.ok()) return fits.error();
+  if (const auto complaint = spec::mesh_complaint(
+          {.tp = tp.size(), .sequence_parallel = false},
+          {.heads = config.heads, .kv_heads = config.kv_heads, .ffn = config.ffn}))
+    return wrong_usage("{}: {}", folder, complaint->message);
   Session session{.path = folder,
                   .model = std::make_unique<model::Decoder>(config, tp),
                   .ctx = device::cpu_context(pool)};

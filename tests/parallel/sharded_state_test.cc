@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/ops.h"
+#include "parallel/weight_store.h"
 #include "tests/reference/values.h"
 
 namespace boreal::parallel {
@@ -60,7 +61,7 @@ TEST(ShardedState, ViewsOfParametersDoNotOverlapAndStartOnCacheLines) {
   Model model;
   ShardedState state(model.all(), false);
   const Tensor flat = state.all_gradients();
-  EXPECT_EQ(flat.elements(), state.elements());
+  EXPECT_EQ(flat.elements(), state.layout().elements());
   double value = 1;
   double expected = 0;
   for (const nn::Parameter* p : state.parameters()) {
@@ -84,7 +85,7 @@ TEST(ShardedState, OnTheMetaDeviceHasTheSizesAndNoMemory) {
   Model model;
   const ShardedState real(model.all(), false);
   ShardedState meta(model.all(), true);
-  EXPECT_EQ(meta.elements(), real.elements());
+  EXPECT_EQ(meta.layout().elements(), real.layout().elements());
   EXPECT_EQ(meta.master(model.matrix).data, nullptr);
   EXPECT_EQ(meta.gradient(model.matrix).data, nullptr);
 }

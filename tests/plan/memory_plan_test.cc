@@ -81,9 +81,9 @@ TEST(MemoryPlan, CountsWhatTheStateAndTheStoreReallyTake) {
     const MemoryPlan plan = plan_training(decoder, {.rows = 2, .sequence = 16});
     const parallel::ShardedState state(decoder.parameters(), false);
     const parallel::WeightStore store(decoder.parameters(), c.dtype, true, false);
-    EXPECT_EQ(plan.masters_bytes, 4 * state.elements());
+    EXPECT_EQ(plan.masters_bytes, 4 * state.layout().slice_elements());
     EXPECT_EQ(plan.gradients_bytes, state.all_gradients().bytes());
-    EXPECT_EQ(plan.moments_bytes, 8 * state.elements());
+    EXPECT_EQ(plan.moments_bytes, 8 * state.layout().slice_elements());
     EXPECT_EQ(plan.weights_bytes, store.plain_bytes());
     EXPECT_EQ(plan.packed_bytes, store.packed_bytes());
     EXPECT_EQ(plan.constants_bytes, c.rotary ? 160 * 12 * 4 : 0);

@@ -51,7 +51,9 @@ class Trainer : public testing::Test {
     EXPECT_TRUE(env.make_dirs(path(out)).ok());
     const auto config = model::config_of(spec.model, kVocab);
     EXPECT_TRUE(config.ok()) << config.error().message;
-    return train(env, Clock::real(), pool, spec, *config, input, options);
+    dist::World world;
+    const dist::DeviceMesh mesh;
+    return train(env, Clock::real(), pool, world, mesh, spec, *config, input, options);
   }
   void trained(const std::string& out) {
     const auto summary = train_in(out);
