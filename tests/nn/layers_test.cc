@@ -70,6 +70,7 @@ TEST_P(LayerTest, LinearEqualsTheTwin) {
 TEST_P(LayerTest, AFrozenLinearPassesTheSameInputGradientAndTouchesNoOther) {
   Linear layer({.name = "l", .in_features = 34, .out_features = 70, .bias = true}, group_, ids_);
   LayerRig rig(parameters_of(layer), dtype(), ctx(), ids_);
+  rig.rows.count = 5;
   Values x = draw("x", Shape{5, 34});
   Values dy = draw("dy", Shape{5, 70});
   Values y(dtype(), Shape{5, 70});
@@ -148,6 +149,7 @@ TEST_P(LayerTest, MlpsEqualTheTwin) {
     const bool gated = kind == MlpKind::swiglu;
     Mlp layer({.name = "m", .kind = kind, .hidden = 24, .ffn = 70, .bias = !gated}, group_, ids);
     LayerRig rig(parameters_of(layer), dtype(), ctx(), ids);
+    rig.rows.count = 7;
     Values x = draw("x", Shape{7, 24});
     Values residual = draw("residual", Shape{7, 24});
     Values dy = draw("dy", Shape{7, 24});
@@ -254,6 +256,7 @@ class HeadTest : public LayerTest {
     std::vector<Parameter*> parameters = parameters_of(head);
     if (tied) table.visit(parameters);
     LayerRig rig(parameters, dtype(), ctx(), ids);
+    rig.rows.count = kRows;
     matrix_ = rig.weight(tied ? "e.weight" : "h.weight");
     norm_ = rig.weight("h.norm.weight");
     x_ = draw("x", Shape{kRows, 24});
