@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -34,6 +35,31 @@ double log_likelihood(const std::vector<infer::Prediction>& predictions, std::si
 bool ends_answer(TokenId id, const text::Tokenizer& tokenizer) {
   if (tokenizer.end_of_text() == id) return true;
   return tokenizer.decode(std::span(&id, 1)).starts_with('\n');
+}
+
+// engine.predict() of all sequences, each of the group's ranks doing its share.
+std::vector<std::vector<infer::Prediction>> predict(infer::Engine& engine,
+                                                    const std::vector<Sequence>& sequences,
+                                                    const dist::Group& group) {
+  if (group.size() == 1) return engine.predict(sequences);
+  const auto ranks = static_cast<std::size_t>(group.size());
+  std::vector<Sequence> mine;
+  for (auto i = static_cast<std::size_t>(group.rank()); i < sequences.size(); i += ranks)
+    mine.push_back(sequences[i]);
+  std::string bytes;
+  for (const auto& predictions : engine.predict(mine))
+    bytes.append(reinterpret_cast<const char*>(predictions.data()),
+                 predictions.size() * sizeof(infer::Prediction));
+  const std::vector<std::string> all = group.gather_texts(bytes);
+  std::vector<std::size_t> at(ranks);
+  std::vector<std::vector<infer::Prediction>> out(sequences.size());
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    out[i].resize(sequences[i].input.size());
+    const std::size_t count = out[i].size() * sizeof(infer::Prediction);
+    std::memcpy(out[i].data(), all[i % ranks].data() + at[i % ranks], count);
+    at[i % ranks] += count;
+  }
+  return out;
 }
 
 struct Prepared {
@@ -166,7 +192,7 @@ std::vector<std::size_t> shown_answers(const std::vector<Answer>& answers, std::
 
 Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& limits,
                             const text::Tokenizer& tokenizer, const std::vector<Item>& items,
-                            const OnProgress& on_progress) {
+                            const OnProgress& on_progress, const dist::Group& group) {
   Evaluation evaluation;
   constexpr std::size_t kChunk = 256;
   for (std::size_t first = 0; first < items.size(); first += kChunk) {
@@ -188,7 +214,7 @@ Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& li
       }
       prepared.push_back(std::move(p));
     }
-    const auto predictions = engine.predict(sequences);
+    const auto predictions = predict(engine, sequences, group);
     std::size_t at = 0;
     for (std::size_t i = first; i < last; ++i) {
       const Prepared& p = prepared[i - first];
@@ -206,7 +232,8 @@ Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& li
   return evaluation;
 }
 
-double mean_loss(infer::Engine& engine, const std::vector<tokens::Batch>& batches) {
+double mean_loss(infer::Engine& engine, const std::vector<tokens::Batch>& batches,
+                 const dist::Group& group) {
   double loss = 0;
   double weight = 0;
   for (const tokens::Batch& batch : batches) {
@@ -221,7 +248,7 @@ double mean_loss(infer::Engine& engine, const std::vector<tokens::Batch>& batche
         weights.push_back(batch.weight[at]);
       }
     std::size_t at = 0;
-    for (const auto& document : engine.predict(documents))
+    for (const auto& document : predict(engine, documents, group))
       for (const infer::Prediction& prediction : document) {
         const auto w = static_cast<double>(weights[at++]);
         if (w == 0) continue;

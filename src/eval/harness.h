@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dist/group.h"
 #include "eval/item.h"
 #include "infer/engine.h"
 #include "text/tokenizer.h"
@@ -47,13 +48,17 @@ std::vector<std::size_t> shown_answers(const std::vector<Answer>& answers, std::
 using OnProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
 // A wrong answer is cut behind its first wrong token; only shown_answers are asked for to their
-// end. Refused: an item that is longer than the engine's passes.
+// end. Refused: an item that is longer than the engine's passes. group: ranks that have the same
+// model share the work; each ends with the whole evaluation, and its bits do not depend on how many
+// they are.
 Result<Evaluation> evaluate(infer::Engine& engine, const infer::EngineLimits& limits,
                             const text::Tokenizer& tokenizer, const std::vector<Item>& items,
-                            const OnProgress& on_progress = {});
+                            const OnProgress& on_progress = {}, const dist::Group& group = {});
 
 // Mean loss [nats] over the weighted targets of the batches; not a number if none counts.
-double mean_loss(infer::Engine& engine, const std::vector<tokens::Batch>& batches);
+// group: as above.
+double mean_loss(infer::Engine& engine, const std::vector<tokens::Batch>& batches,
+                 const dist::Group& group = {});
 
 // results.json and samples.jsonl in the folder. perplexity: not a number when it was not asked for.
 Status write_results(Env& env, const std::string& folder, const Evaluation& evaluation,

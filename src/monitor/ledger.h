@@ -37,7 +37,7 @@ struct RunIdentity {
   std::map<std::string, std::string> facts =
       {};  // what else results may depend on: version, ISA, libraries
   // Sections of resolved_yaml that the hash leaves out (spec::spec_hash).
-  std::vector<std::string> not_hashed = {"world", "threads", "checkpoint", "eval"};
+  std::vector<std::string> not_hashed = {"world", "threads", "mesh", "dist", "checkpoint", "eval"};
 };
 
 class RunLedger {

@@ -195,7 +195,7 @@ std::string resolved_yaml(const RunSpec& spec) {
 }
 
 std::string spec_hash(const RunSpec& spec) {
-  return xxh3_128_hex(yaml_of(spec, {"world", "threads", "checkpoint", "eval"}));
+  return xxh3_128_hex(yaml_of(spec, {"world", "threads", "mesh", "dist", "checkpoint", "eval"}));
 }
 
 std::string describe_keys(const std::vector<std::string>& sections) {

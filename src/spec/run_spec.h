@@ -163,6 +163,20 @@ struct MeshSpec {
   }
 };
 
+struct DistSpec {
+  double time_limit_s = 1800;
+  bool debug = false;
+
+  template <class V>
+  void visit(V& v) {
+    v("time_limit_s", time_limit_s,
+      "a collective that takes longer ends the run and names the ranks that are missing; above "
+      "what one rank may do alone, as a save");
+    v("debug", debug,
+      "ranks compare what they are about to do before each collective and name who disagrees");
+  }
+};
+
 struct TrainSpec {
   std::int64_t steps = 0;
   std::int64_t tokens = 0;
@@ -249,6 +263,7 @@ struct RunSpec {
   TokenizerSpec tokenizer;
   CardsSpec cards;
   MeshSpec mesh;
+  DistSpec dist;
   TrainSpec train;
   OptimSpec optim;
   CheckpointSpec checkpoint;
@@ -265,6 +280,7 @@ struct RunSpec {
     v("tokenizer", tokenizer, "a tokenizer trained by prep");
     v("cards", cards, "how records become text");
     v("mesh", mesh, "how ranks share the work");
+    v("dist", dist, "how ranks talk");
     v("train", train, "the training loop");
     v("optim", optim, "the optimizer");
     v("checkpoint", checkpoint, "checkpoints");
