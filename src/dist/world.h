@@ -46,7 +46,8 @@ class World {
 
   const Group& all() const;
   // The group of these world ranks (rising, this rank among them). Every one of them asks for it
-  // with the same axis; nobody else takes part. One list gives one group, as long as the world.
+  // with the same axis; nobody else takes part. One list and axis give one group, as long as the
+  // world.
   const Group& group(std::span<const std::int64_t> ranks, std::string_view axis);
 
   // What messages about this rank say of it: its mesh coordinate, and the step it is in.

@@ -80,6 +80,8 @@ struct Banned {
 };
 
 constexpr std::array kApp{"src/app/", "src/base/check.cc"};
+// A launcher speaks to its ranks in the environment; a rank's last line before its job ends.
+constexpr std::array kLaunch{"src/app/", "src/dist/launch.cc"};
 constexpr const char* kPrint = "a Result, or monitor/; only app/ prints";
 constexpr const char* kRandom = "base/philox.h: randomness is keyed by seed and purpose";
 constexpr const char* kSpec = "a field of the spec; only app/ reads the environment";
@@ -93,13 +95,13 @@ constexpr Banned kBanned[] = {
     {.word = "vprintf", .instead = kPrint, .where = "src/", .except = kApp},
     {.word = "vfprintf", .instead = kPrint, .where = "src/", .except = kApp},
     {.word = "puts", .instead = kPrint, .where = "src/", .except = kApp},
-    {.word = "fputs", .instead = kPrint, .where = "src/", .except = kApp},
+    {.word = "fputs", .instead = kPrint, .where = "src/", .except = kLaunch},
     {.word = "putchar", .instead = kPrint, .where = "src/", .except = kApp},
     {.word = "std::cout", .instead = kPrint, .where = "src/", .except = kApp},
     {.word = "std::cerr", .instead = kPrint, .where = "src/", .except = kApp},
     {.word = "std::clog", .instead = kPrint, .where = "src/", .except = kApp},
     {.word = "fmt::print", .instead = kPrint, .where = "src/", .except = kApp},
-    {.word = "getenv", .instead = kSpec, .where = "src/", .except = kApp},
+    {.word = "getenv", .instead = kSpec, .where = "src/", .except = kLaunch},
     {.word = "secure_getenv", .instead = kSpec, .where = "src/", .except = kApp},
     {.word = "setenv", .instead = kSpec, .where = "src/", .except = kApp},
     {.word = "rand()", .instead = kRandom},
@@ -143,8 +145,9 @@ void check_calls(const Source& source, const Report& report) {
 }
 
 // Each of these costs a translation unit seconds, so it stays behind a .cc file.
-constexpr const char* kHeavy[] = {"nlohmann/", "yaml-cpp/", "CLI/",     "google/protobuf/",
-                                  "boost/",    "openssl/",  "iostream", "regex"};
+constexpr const char* kHeavy[] = {"nlohmann/",        "yaml-cpp/", "CLI/",
+                                  "google/protobuf/", "boost/",    "openssl/",
+                                  "iostream",         "regex",     "mpi.h"};
 
 void check_includes(const Source& source, const Report& report) {
   for (const Include& include : includes_of(source)) {

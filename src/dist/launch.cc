@@ -1,0 +1,51 @@
+#include "dist/launch.h"
+
+#include <charconv>
+#include <cstdlib>
+
+namespace boreal::dist {
+
+namespace {
+
+std::int64_t number(const char* text) {
+  if (text == nullptr) return 0;
+  const std::string_view digits = text;
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return code == std::errc() && end == digits.data() + digits.size() ? value : 0;
+}
+
+}  // namespace
+
+Launch read_launch(const std::function<const char*(const char*)>& look_up) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "PALS_SIZE"})
+    if (const std::int64_t ranks = number(look_up(name)); ranks >= 1) return {ranks, name};
+  // A shell inside an allocation has SLURM_NTASKS too: only a step that is a program has these.
+  const bool step = look_up("SLURM_PROCID") != nullptr && look_up("SLURM_STEP_ID") != nullptr &&
+                    look_up("SLURM_STEP_NUM_TASKS") != nullptr;
+  if (const std::int64_t ranks = number(look_up("SLURM_STEP_NUM_TASKS")); step && ranks >= 1)
+    return {ranks, "SLURM_STEP_NUM_TASKS"};
+  return {};
+}
+
+Launch read_launch() {
+  return read_launch([](const char* name) -> const char* { return std::getenv(name); });
+}
+
+Status check_alone(std::string_view kind, const Launch& launch) {
+  if (launch.ranks <= 1) return Done{};
+  return wrong_usage(
+      "a launcher started this process as one of {} ({}={}), but the world is {}, of one process: "
+      "all {} would do the same work over each other; start it once, or add --world mpi",
+      launch.ranks, launch.variable, launch.ranks, kind, launch.ranks);
+}
+
+Status check_size(std::int64_t mpi_ranks, const Launch& launch) {
+  if (launch.variable.empty() || launch.ranks == mpi_ranks) return Done{};
+  return wrong_usage(
+      "the launcher started {} ranks ({}), but MPI counts {}: the launcher is of another MPI than "
+      "the one this program was built with; start it with that one's mpirun",
+      launch.ranks, launch.variable, mpi_ranks);
+}
+
+}  // namespace boreal::dist
