@@ -199,6 +199,26 @@ void add_tokens(CLI::App& app, Arguments& args) {
       "  boreal tokens find out/quickstart/shards --text iron\n");
 }
 
+// What a run needs and where it would run, before it does.
+void add_planning_verbs(CLI::App& app, Arguments& args) {
+  CLI::App* mesh = add_spec_verb(
+      app, args, "mesh",
+      "how a spec cuts its ranks: who holds, reads and runs what; starts nothing",
+      "  boreal mesh recipes/quickstart.yaml --set mesh.dp_shard=2 --set mesh.tp=2\n"
+      "  boreal mesh recipes/quickstart.yaml --set mesh.dp_shard=4 --world threads:4 --json\n",
+      {"mesh", "world", "threads"});
+  mesh->get_option("spec")->required();
+  mesh->get_option("--world")->description(
+      "threads:N: the mesh must have N ranks; else it says how many there are");
+  add_spec_verb(app, args, "plan", "the memory and work of a training run, before it runs",
+                "  boreal plan recipes/quickstart.yaml\n", {"model", "train", "data"})
+      ->get_option("spec")
+      ->required();
+  app.add_subcommand("machine",
+                     "measure this machine: cores, instruction set, peak FLOP/s, memory bandwidth")
+      ->footer("Example:\n  boreal machine --json\n");
+}
+
 }  // namespace
 
 void build_parser(CLI::App& app, Arguments& args) {
@@ -247,16 +267,9 @@ void build_parser(CLI::App& app, Arguments& args) {
   eval->add_option("--tasks", args.tasks, "names of OUT/eval/NAME.jsonl or paths of item files")
       ->delimiter(',')
       ->type_name("NAME,..");
-  common(add_spec_verb(app, args, "plan", "the memory and work of a training run, before it runs",
-                       "  boreal plan recipes/quickstart.yaml\n", {"model", "train", "data"}))
-      ->get_option("spec")
-      ->required();
-  common(
-      app.add_subcommand(
-          "machine", "measure this machine: cores, instruction set, peak FLOP/s, memory bandwidth"))
-      ->footer("Example:\n  boreal machine --json\n");
+  add_planning_verbs(app, args);
   add_model_verbs(app, args);
-  for (const char* name : {"generate", "logits", "export", "import"})
+  for (const char* name : {"mesh", "plan", "machine", "generate", "logits", "export", "import"})
     common(app.get_subcommand(name));
   add_tokenizer(app, args);
   add_tokens(app, args);

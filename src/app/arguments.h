@@ -64,6 +64,7 @@ Status run_tokenizer(const Arguments& args);
 Status run_tokens(const Arguments& args);
 Status run_plan(const Arguments& args);
 Status run_eval_of_model(const Arguments& args);
+Status run_mesh(const Arguments& args);
 Status run_machine(const Arguments& args);
 
 }  // namespace boreal::app

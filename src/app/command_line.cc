@@ -26,10 +26,11 @@ struct Verb {
   Status (*run)(const Arguments&);
 };
 constexpr Verb kVerbs[] = {
-    {"run", run_recipe},    {"prep", run_prep},         {"train", run_train},
-    {"eval", run_eval},     {"generate", run_generate}, {"logits", run_logits},
-    {"export", run_export}, {"import", run_import},     {"tokenizer", run_tokenizer},
-    {"tokens", run_tokens}, {"plan", run_plan},         {"machine", run_machine}};
+    {"run", run_recipe},     {"prep", run_prep},         {"train", run_train},
+    {"eval", run_eval},      {"generate", run_generate}, {"logits", run_logits},
+    {"export", run_export},  {"import", run_import},     {"tokenizer", run_tokenizer},
+    {"tokens", run_tokens},  {"mesh", run_mesh},         {"plan", run_plan},
+    {"machine", run_machine}};
 
 // A stream that the caller closed would lend its number to the next file that is opened, and what
 // is printed would go into that. Nothing can be written to the one that takes stdout's place.

@@ -1,7 +1,6 @@
 #include "device/machine.h"
 
 #include <cpuid.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+
+#include "device/host.h"
 
 namespace boreal::device {
 
@@ -29,7 +30,8 @@ bool read_number(Env& env, const std::string& path, double& first, double& secon
   return true;
 }
 
-double cgroup_cores(Env& env) {
+// 0: no limit.
+double core_time(Env& env) {
   double quota = 0;
   double period = 0;
   if (read_number(env, "/sys/fs/cgroup/cpu.max", quota, period) && period > 0)
@@ -38,7 +40,7 @@ double cgroup_cores(Env& env) {
   if (read_number(env, "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota, ignored) && quota > 0 &&
       read_number(env, "/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, ignored) && period > 0)
     return quota / period;
-  return 1e9;
+  return 0;
 }
 
 std::int64_t memory_limit(Env& env) {
@@ -117,13 +119,12 @@ std::vector<Isa> available_isas() {
 }
 
 Machine read_machine(Env& env) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  double cores = 1;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
-  cores = std::min(cores, std::ceil(cgroup_cores(env)));
+  const double time = core_time(env);
+  auto cores = static_cast<double>(own_mask().size());
+  if (time > 0) cores = std::min(cores, std::ceil(time));
   return {.cpu_model = cpu_model(env),
           .cores = std::max<std::int64_t>(1, static_cast<std::int64_t>(cores)),
+          .core_time = time,
           .memory_bytes = memory_limit(env),
           .isa = best_isa()};
 }

@@ -30,6 +30,7 @@ std::vector<Isa> available_isas();
 struct Machine {
   std::string cpu_model;
   std::int64_t cores = 1;         // processors this process may run on, within the cgroup's quota
+  double core_time = 0;           // of the cgroup, in cores; 0: no limit
   std::int64_t memory_bytes = 0;  // limit of the cgroup, or all
   Isa isa = Isa::v2;
 };

@@ -1,8 +1,5 @@
 #include "device/pool.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -17,19 +14,11 @@ namespace boreal::device {
 
 namespace {
 
-void pin_to(std::int64_t index) {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    if (index-- > 0) continue;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-    return;
-  }
+// Thread i on the i-th processor of this process, while there are some.
+Placement in_order(std::int64_t threads, bool pin) {
+  Placement placement{.threads = threads};
+  if (pin) placement.pins = own_mask();
+  return placement;
 }
 
 // Spins a little before sleeping: kernels follow each other within microseconds, a futex wake costs
@@ -44,6 +33,7 @@ inline void relax() {
 
 struct Pool::Workers {
   std::vector<std::thread> threads;
+  std::vector<int> mask_before;  // of the calling thread
   std::atomic<std::uint64_t> generation{0};
   std::atomic<std::int64_t> running{0};
   const std::function<void(std::int64_t)>* task = nullptr;
@@ -51,8 +41,8 @@ struct Pool::Workers {
   std::mutex mutex;
   std::condition_variable wake;
 
-  void work(std::int64_t part, bool pin) {
-    if (pin) pin_to(part);
+  void work(std::int64_t part, const std::vector<int>& pins) {
+    if (part < std::ssize(pins)) (void)set_own_mask({&pins[static_cast<std::size_t>(part)], 1});
     std::uint64_t seen = 0;
     while (true) {
       for (int i = 0; i < kSpins && generation.load(std::memory_order_acquire) == seen; ++i)
@@ -83,30 +73,41 @@ struct Pool::Workers {
   }
 };
 
-Pool::Pool(std::int64_t threads, bool pin) : workers_(std::make_unique<Workers>()) {
-  CHECK_GE(threads, 1);
+Pool::Pool(const Placement& placement) : workers_(std::make_unique<Workers>()) {
+  CHECK_GE(placement.threads, 1);
   try {
-    for (std::int64_t i = 1; i < threads; ++i)
-      workers_->threads.emplace_back([workers = workers_.get(), i, pin] { workers->work(i, pin); });
+    for (std::int64_t i = 1; i < placement.threads; ++i)
+      workers_->threads.emplace_back(
+          [workers = workers_.get(), i, pins = placement.pins] { workers->work(i, pins); });
   } catch (...) {
     workers_->join();
     throw;
   }
+  if (placement.pins.empty() || placement.share.empty()) return;
+  workers_->mask_before = own_mask();
+  (void)set_own_mask(placement.share);
 }
 
-Result<std::unique_ptr<Pool>> Pool::start(std::int64_t threads, bool pin) {
+Pool::Pool(std::int64_t threads, bool pin) : Pool(in_order(threads, pin)) {}
+
+Result<std::unique_ptr<Pool>> Pool::start(const Placement& placement) {
   try {
-    return std::make_unique<Pool>(threads, pin);
+    return std::make_unique<Pool>(placement);
   } catch (const std::system_error& error) {
     return failed(
         "cannot start {} threads: {}; set threads lower, or raise the limit of processes (ulimit "
         "-u)",
-        threads, error.code().message());
+        placement.threads, error.code().message());
   }
+}
+
+Result<std::unique_ptr<Pool>> Pool::start(std::int64_t threads, bool pin) {
+  return start(in_order(threads, pin));
 }
 
 Pool::~Pool() {
   workers_->join();
+  if (!workers_->mask_before.empty()) (void)set_own_mask(workers_->mask_before);
 }
 
 std::int64_t Pool::threads() const {

@@ -1,4 +1,4 @@
-// Pool: the one set of worker threads of a rank, pinned to its processors.
+// Pool: the one set of worker threads of a rank, pinned to its processors (placement.h).
 // Work is cut statically: part p of n always covers the same items, so results cannot depend on
 // timing. Thread rule: one thread owns the pool and calls run(); tasks must not call run() of the
 // same pool.
@@ -9,15 +9,20 @@
 #include <memory>
 
 #include "base/result.h"
+#include "device/placement.h"
 
 namespace boreal::device {
 
 class Pool {
  public:
-  // `threads` includes the calling thread. pin: thread i sits on the i-th processor this process
-  // may use.
+  // The threads include the calling one. Where they are pinned, thread i sits on pins[i]; the
+  // calling one, and what it starts while the pool lives, stays within `share`.
+  explicit Pool(const Placement& placement);
+  // pin: thread i sits on the i-th processor this process may use, for a process alone on its
+  // processors; the calling thread goes where it likes.
   explicit Pool(std::int64_t threads, bool pin = false);
   // The same; an Error of kind failed where the system refuses a thread.
+  static Result<std::unique_ptr<Pool>> start(const Placement& placement);
   static Result<std::unique_ptr<Pool>> start(std::int64_t threads, bool pin = false);
   ~Pool();
   Pool(const Pool&) = delete;

@@ -27,7 +27,7 @@ DeviceMesh DeviceMesh::imagined(const Layout& layout, std::int64_t rank) {
     return Group::imagined(own - ranks.begin(), std::ssize(ranks), axis);
   };
   const std::int64_t ranks = layout.ranks();
-  return {layout, rank, ranks == 1 ? Group() : Group::imagined(rank, ranks, "all"), make};
+  return {layout, rank, ranks == 1 ? Group() : Group::imagined(rank, ranks, "world"), make};
 }
 
 }  // namespace boreal::dist

@@ -73,7 +73,7 @@ TEST_F(CommandLine, EveryVerbIsListedAndItsHelpHasAnExampleThatNamesIt) {
   };
   const Outcome help = run({"--help"});
   for (const char* verb : {"run", "prep", "train", "eval", "generate", "logits", "export", "import",
-                           "tokenizer", "tokens", "plan", "machine"}) {
+                           "tokenizer", "tokens", "mesh", "plan", "machine"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + verb + " ")) << verb;
     expect_example({verb});
   }

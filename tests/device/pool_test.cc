@@ -113,6 +113,28 @@ TEST(Pool, PinnedToMoreThreadsThanProcessorsStillRuns) {
   EXPECT_EQ(parts, pool.threads());
 }
 
+TEST(Pool, PinsItsThreadsAndGivesTheCallerItsProcessorsBack) {
+  const std::vector<int> before = own_mask();
+  const int last = before.back();
+  {
+    Pool pool(Placement{.threads = 3, .pins = {last, last, before.front()}, .share = {last}});
+    std::vector<std::vector<int>> masks(3);
+    pool.run([&](std::int64_t part) { masks[static_cast<std::size_t>(part)] = own_mask(); });
+    EXPECT_EQ(masks[0], std::vector<int>{last}) << "its share";
+    EXPECT_EQ(masks[1], std::vector<int>{last});
+    EXPECT_EQ(masks[2], std::vector<int>{before.front()});
+  }
+  EXPECT_EQ(own_mask(), before);
+}
+
+TEST(Pool, ThatIsNotPinnedMayUseWhatTheCallerMay) {
+  Pool pool(Placement{.threads = 2, .share = {0}});
+  std::vector<std::vector<int>> masks(2);
+  pool.run([&](std::int64_t part) { masks[static_cast<std::size_t>(part)] = own_mask(); });
+  EXPECT_EQ(masks[0], own_mask());
+  EXPECT_EQ(masks[1], own_mask());
+}
+
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 // In a process of its own, whose address space has room for few stacks.
 TEST(PoolDeathTest, AThreadThatCannotStartIsAnErrorAndNoHang) {

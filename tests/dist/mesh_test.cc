@@ -29,7 +29,7 @@ TEST(Mesh, ImaginedHasTheGroupsOfOneRankOfTheLayout) {
   expect_group(mesh.dp_replicate(), 1, 2, "dp_replicate");
   expect_group(mesh.dp(), 5, 6, "dp_replicate x dp_shard");
   expect_group(mesh.state(), 11, 12, "dp_shard x tp");
-  expect_group(mesh.all(), 23, 24, "all");
+  expect_group(mesh.all(), 23, 24, "world");
   EXPECT_EQ(mesh.batch_index(), 5);
   EXPECT_EQ(mesh.batch_parts(), 6);
   EXPECT_EQ(mesh.text(), "dp_replicate 1, dp_shard 2, tp 3");

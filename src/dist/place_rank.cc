@@ -1,0 +1,30 @@
+#include "dist/place_rank.h"
+
+#include <unistd.h>
+
+#include <array>
+
+namespace boreal::dist {
+
+namespace {
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+}  // namespace
+
+device::Placement place_rank(World& world, const device::Machine& machine, std::int64_t threads) {
+  const auto texts = world.all().gather_texts(processors_text(host_name(), device::own_mask()));
+  device::HostRanks ranks = host_ranks(texts, world.rank());
+  // Hosts of one name (containers often are): only what this rank sees is certain. It then takes
+  // its part of what it may use, as if the others on its host might use the same.
+  if (std::ssize(ranks.masks) != world.local_size()) {
+    const auto local = static_cast<std::size_t>(world.local_size());
+    ranks = {.masks = std::vector(local, device::own_mask()), .local_rank = world.local_rank()};
+  }
+  ranks.threads = threads;
+  ranks.core_time = machine.core_time;
+  return device::place(device::read_host(), ranks);
+}
+
+}  // namespace boreal::dist
