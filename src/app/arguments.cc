@@ -26,7 +26,9 @@ CLI::App* add_spec_verb(CLI::App& app, Arguments& args, const std::string& name,
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   verb->add_option("--out", args.out, "output folder; default: out/NAME")->type_name("DIR");
-  verb->add_option("--world", args.world, "single (more ranks come later)");
+  verb->add_option("--world", args.world,
+                   "single, threads:N (ranks in this process) or mpi (started by mpirun or srun); "
+                   "mesh says how they share the work");
   verb->footer([examples, sections] {
     return "Examples:\n" + examples + "\nKeys of the spec (type, default, meaning):\n" +
            spec::describe_keys(sections);
@@ -50,6 +52,11 @@ auto whole_number(std::int64_t low, const char* expected) {
   return number<std::int64_t>(low, std::numeric_limits<std::int64_t>::max(), expected);
 }
 
+void add_model_world(CLI::App* verb, Arguments& args) {
+  verb->add_option("--world", args.world,
+                   "single, threads:N or mpi: the ranks share each layer (tensor parallel)");
+}
+
 void add_generate(CLI::App& app, Arguments& args) {
   CLI::App* verb = app.add_subcommand("generate", "complete prompts with a model");
   verb->add_option("--model", args.model, kModelHelp)->required()->type_name("DIR");
@@ -69,6 +76,7 @@ void add_generate(CLI::App& app, Arguments& args) {
       ->capture_default_str()
       ->check(number(0.0, 1.0, "a share from 0 to 1"));
   verb->add_option("--seed", args.seed, "of the draws")->capture_default_str();
+  add_model_world(verb, args);
   verb->footer(
       "Examples:\n"
       "  boreal generate --model out/quickstart --prompt \"The symbol of iron is\"\n"
@@ -86,6 +94,7 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
   logits->add_option("--to", args.to, "fp32 tensor \"logits\" [tokens, vocab]")
       ->required()
       ->type_name("FILE.safetensors");
+  add_model_world(logits, args);
   logits->footer(
       "Example:\n  boreal logits --model out/quickstart --ids ids.txt --to "
       "logits.safetensors\n");

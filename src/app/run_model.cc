@@ -9,6 +9,7 @@
 #include "app/eval_tasks.h"
 #include "app/figures.h"
 #include "app/places.h"
+#include "app/ranks.h"
 #include "app/stages.h"
 #include "device/machine.h"
 #include "infer/session.h"
@@ -24,13 +25,18 @@ namespace {
 
 constexpr std::int64_t kMaxTokens = 64;
 
-Result<std::unique_ptr<device::Pool>> make_pool(Env& env) {
-  return device::Pool::start(device::read_machine(env).cores, true);
-}
-
 Result<std::string> read_input(Env& env, const std::string& path) {
   if (path != "-") return env.read_file(path);
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+// What rank 0 reads, on every rank: stdin is its own. Without `read` the text itself.
+Result<std::string> read_once(Seat& seat, bool read, const std::string& path) {
+  if (!read) return path;
+  Result<std::string> text =
+      seat.world.is_main() ? read_input(Env::real(), path) : Result<std::string>("");
+  RETURN_IF_ERROR(seat.world.all().agree(text.ok() ? Status(Done{}) : text.error()));
+  return seat.world.all().gather_texts(*text).front();
 }
 
 infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequences) {
@@ -40,13 +46,12 @@ infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequen
           .rows = std::max(sequences, std::min<std::int64_t>(context, 512))};
 }
 
-}  // namespace
-
-Status run_generate(const Arguments& args) {
+Status generate_verb(const Arguments& args, Seat& seat) {
   Env& env = Env::real();
-  ASSIGN_OR_RETURN(const auto pool, make_pool(env));
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
+  const bool main = seat.world.is_main();
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet || !main));
+  ASSIGN_OR_RETURN(infer::Session session,
+                   infer::open_session(env, *seat.pool, folder, seat.world.all()));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
   if (args.max_tokens.value_or(0) > context)
@@ -55,8 +60,7 @@ Status run_generate(const Arguments& args) {
   std::vector<infer::Request> requests;
   std::vector<std::string> prompts;
   for (const std::string& given : args.prompts) {
-    ASSIGN_OR_RETURN(prompts.emplace_back(),
-                     given == "-" ? read_input(env, "-") : Result<std::string>(given));
+    ASSIGN_OR_RETURN(prompts.emplace_back(), read_once(seat, given == "-", given));
     infer::Request request{.prompt = tokenizer->encode(prompts.back()),
                            .max_tokens = args.max_tokens.value_or(kMaxTokens),
                            .sampling = {args.temperature, args.top_k, args.top_p,
@@ -72,6 +76,7 @@ Status run_generate(const Arguments& args) {
       *session.model, *session.weights, session.ctx,
       limits_of(session, std::min<std::int64_t>(16, static_cast<std::int64_t>(requests.size()))));
   const auto completions = engine.generate(requests);
+  if (!main) return Done{};
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < completions.size(); ++i) {
     std::vector<text::TokenId> ids = completions[i].tokens;
@@ -87,13 +92,15 @@ Status run_generate(const Arguments& args) {
   return Done{};
 }
 
-Status run_logits(const Arguments& args) {
+Status logits_verb(const Arguments& args, Seat& seat) {
   Env& env = Env::real();
-  RETURN_IF_ERROR(check_file_to_write(env, "--to", args.to));
-  ASSIGN_OR_RETURN(const auto pool, make_pool(env));
-  ASSIGN_OR_RETURN(const std::string text, read_input(env, args.in));
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
+  const bool main = seat.world.is_main();
+  RETURN_IF_ERROR(
+      seat.world.all().agree(main ? check_file_to_write(env, "--to", args.to) : Done{}));
+  ASSIGN_OR_RETURN(const std::string text, read_once(seat, true, args.in));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet || !main));
+  ASSIGN_OR_RETURN(infer::Session session,
+                   infer::open_session(env, *seat.pool, folder, seat.world.all()));
   std::vector<std::int32_t> ids;
   std::istringstream stream(text);
   for (std::string word; stream >> word;) {
@@ -110,6 +117,7 @@ Status run_logits(const Arguments& args) {
   infer::Engine engine(*session.model, *session.weights, session.ctx,
                        {.sequences = 1, .capacity = context, .rows = context});
   std::vector<float> logits = engine.all_logits(ids, 0);
+  if (!main) return Done{};
   const tensor::NamedTensor named[] = {
       {"logits", tensor::Tensor(logits.data(), DType::f32,
                                 tensor::Shape{static_cast<std::int64_t>(ids.size()),
@@ -122,26 +130,42 @@ Status run_logits(const Arguments& args) {
   return Done{};
 }
 
-Status run_eval_of_model(const Arguments& args) {
-  if (args.model.empty() || args.tasks.empty())
-    return wrong_usage("eval: give a SPEC, or --model and --tasks");
+Status eval_of_model_verb(const Arguments& args, Seat& seat) {
   Env& env = Env::real();
+  const bool main = seat.world.is_main();
   ASSIGN_OR_RETURN(const std::vector<eval::Item> items, read_tasks(env, args.tasks, "", 0));
-  ASSIGN_OR_RETURN(const auto pool, make_pool(env));
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(env, *pool, folder));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet || !main));
+  ASSIGN_OR_RETURN(infer::Session session,
+                   infer::open_session(env, *seat.pool, folder, seat.world.all()));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   infer::EngineLimits limits = limits_of(session, 8);
   limits.rows = std::max<std::int64_t>(512, limits.capacity);
   infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
   ASSIGN_OR_RETURN(const eval::Evaluation evaluation,
                    eval::evaluate(engine, limits, *tokenizer, items));
+  if (!main) return Done{};
   const double none = std::numeric_limits<double>::quiet_NaN();
   if (!args.out.empty())
     RETURN_IF_ERROR(eval::write_results(env, args.out, evaluation, none, folder));
   std::printf("%s\n", monitor::to_text(score_table(evaluation)).c_str());
   print_figures(args, nlohmann::ordered_json::parse(eval::results_json(evaluation, none, folder)));
   return Done{};
+}
+
+}  // namespace
+
+Status run_generate(const Arguments& args) {
+  return on_ranks(args, [&](Seat& seat) { return generate_verb(args, seat); });
+}
+
+Status run_logits(const Arguments& args) {
+  return on_ranks(args, [&](Seat& seat) { return logits_verb(args, seat); });
+}
+
+Status run_eval_of_model(const Arguments& args) {
+  if (args.model.empty() || args.tasks.empty())
+    return wrong_usage("eval: give a SPEC, or --model and --tasks");
+  return on_ranks(args, [&](Seat& seat) { return eval_of_model_verb(args, seat); });
 }
 
 Status run_export(const Arguments& args) {

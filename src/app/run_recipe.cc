@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/figures.h"
+#include "app/ranks.h"
 #include "app/report.h"
 #include "app/shell_quotes.h"
 #include "app/stages.h"
@@ -69,10 +70,19 @@ void print_summary(const Story& story, const std::string& report) {
               story.generate_command.c_str());
 }
 
-}  // namespace
+// The report and the summary; rank 0's.
+Status tell(const Arguments& args, const Run& run, Story& story, double start_s) {
+  story.peak_rss_bytes = run.ledger->peak_rss_bytes();
+  story.generate_command =
+      fmt::format("./run generate --model {} --prompt {}", in_shell_quotes(story.eval.model),
+                  in_shell_quotes(prompt_to_try(run)));
+  ASSIGN_OR_RETURN(const std::string report, write_report(run, story));
+  print_summary(story, report);
+  print_figures(args, figures(run, story, run.clock.now_s() - start_s, report));
+  return Done{};
+}
 
-Status run_recipe(const Arguments& args) {
-  ASSIGN_OR_RETURN(Run run, open_run(args));
+Status recipe_verb(const Arguments& args, Run& run) {
   RETURN_IF_ERROR(check_training(run));
   const double start_s = run.clock.now_s();
   Story story;
@@ -82,29 +92,28 @@ Status run_recipe(const Arguments& args) {
                         story.prep.tokens, story.prep.skipped ? " (was finished)" : ""));
   RETURN_IF_ERROR(check_evaluation(run, story.prep));
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, story.prep));
-  if (train_done(run, input)) {
+  if (decided(run, run.ledger != nullptr && train_done(run, input))) {
     note(run, "train: was finished");
   } else {
     RETURN_IF_ERROR(train_stage(run, story.prep, "auto"));
-    if (run.stop != train::Stop::none)
+    if (decided(run, run.stop != train::Stop::none))
       return Error{"stopped after training; the same command goes on with the evaluation",
                    run.stop == train::Stop::save_and_requeue ? ErrorKind::try_again
                                                              : ErrorKind::interrupted};
   }
   ASSIGN_OR_RETURN(story.eval, eval_stage(run, story.prep, "", {}));
-  const bool sampled = run.ledger->is_done("samples", input_hash(run, input));
-  RETURN_IF_ERROR(run.ledger->begin("samples", input_hash(run, input)));
+  const bool sampled =
+      decided(run, run.ledger != nullptr && run.ledger->is_done("samples", input_hash(run, input)));
+  RETURN_IF_ERROR(begin_stage(run, "samples", input_hash(run, input)));
   ASSIGN_OR_RETURN(story.samples, sample_stage(run, ""));
-  RETURN_IF_ERROR(run.ledger->finish("samples"));
-  if (sampled) RETURN_IF_ERROR(run.ledger->found_done("samples"));
-  story.peak_rss_bytes = run.ledger->peak_rss_bytes();
-  story.generate_command =
-      fmt::format("./run generate --model {} --prompt {}", in_shell_quotes(story.eval.model),
-                  in_shell_quotes(prompt_to_try(run)));
-  ASSIGN_OR_RETURN(const std::string report, write_report(run, story));
-  print_summary(story, report);
-  print_figures(args, figures(run, story, run.clock.now_s() - start_s, report));
-  return Done{};
+  RETURN_IF_ERROR(sampled ? finish_done_stage(run, "samples") : finish_stage(run, "samples"));
+  return run.world.is_main() ? tell(args, run, story, start_s) : Done{};
+}
+
+}  // namespace
+
+Status run_recipe(const Arguments& args) {
+  return on_ranks_of_spec(args, [&](Run& run) { return recipe_verb(args, run); });
 }
 
 }  // namespace boreal::app

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/figures.h"
+#include "app/ranks.h"
 #include "app/report.h"
 #include "app/stages.h"
 #include "device/machine.h"
@@ -21,9 +22,11 @@ nlohmann::ordered_json number(double value) {
 Status print_plan(const Arguments& args, const Run& run, const model::DecoderConfig& config) {
   const model::Decoder model(config);
   const spec::TrainSpec& t = run.spec.train;
-  const plan::MemoryPlan plan = memory_plan(run, model);
+  const plan::MemoryPlan plan = memory_plan(run, config);
+  const std::int64_t ranks = run.mesh.layout().ranks();
   monitor::Table table{
-      .title = "Memory of training",
+      .title = ranks > 1 ? fmt::format("Memory of training, of rank 0 of {}", ranks)
+                         : "Memory of training",
       .columns = {{"class", "class"}, {"bytes", "bytes", monitor::NumberStyle::bytes}},
       .total_rows = 1};
   for (const auto& [name, bytes] : plan.classes()) table.rows.push_back({name, bytes});
@@ -48,9 +51,11 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
 
 }  // namespace
 
-Status run_prep(const Arguments& args) {
-  ASSIGN_OR_RETURN(Run run, open_run(args));
+namespace {
+
+Status prep_verb(const Arguments& args, Run& run) {
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
+  if (!run.world.is_main()) return Done{};
   monitor::Table table{.title = "Sources",
                        .columns = {{"source", "source"},
                                    {"bundle", "bundle"},
@@ -76,19 +81,16 @@ Status run_prep(const Arguments& args) {
   return Done{};
 }
 
-Status run_train(const Arguments& args) {
-  if (args.resume != "auto" && args.resume != "never" && !Env::real().exists(args.resume))
-    return wrong_usage("--resume: \"{}\" is neither auto nor never, nor a checkpoint's folder",
-                       args.resume);
-  ASSIGN_OR_RETURN(Run run, open_run(args));
+Status train_verb(const Arguments& args, Run& run) {
   RETURN_IF_ERROR(check_training(run));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   if (args.dry_run) {
     ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
     ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
-    return print_plan(args, run, config);
+    return run.world.is_main() ? print_plan(args, run, config) : Done{};
   }
   ASSIGN_OR_RETURN(const train::TrainSummary summary, train_stage(run, prep, args.resume));
+  if (!run.world.is_main()) return Done{};
   std::printf(
       "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
       static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
@@ -107,11 +109,10 @@ Status run_train(const Arguments& args) {
   return Done{};
 }
 
-Status run_eval(const Arguments& args) {
-  if (args.spec.empty()) return run_eval_of_model(args);
-  ASSIGN_OR_RETURN(Run run, open_run(args));
+Status eval_verb(const Arguments& args, Run& run) {
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   ASSIGN_OR_RETURN(const EvalOutcome outcome, eval_stage(run, prep, args.model, args.tasks));
+  if (!run.world.is_main()) return Done{};
   std::printf("%s\n", monitor::to_text(score_table(outcome.evaluation)).c_str());
   if (std::isfinite(outcome.perplexity))
     std::printf("perplexity on validation records: %.4f\n", outcome.perplexity);
@@ -120,8 +121,32 @@ Status run_eval(const Arguments& args) {
   return Done{};
 }
 
+}  // namespace
+
+Status run_prep(const Arguments& args) {
+  return on_ranks_of_spec(args, [&](Run& run) { return prep_verb(args, run); });
+}
+
+Status run_train(const Arguments& args) {
+  if (args.resume != "auto" && args.resume != "never" && !Env::real().exists(args.resume))
+    return wrong_usage("--resume: \"{}\" is neither auto nor never, nor a checkpoint's folder",
+                       args.resume);
+  if (args.dry_run) {
+    dist::World alone;
+    ASSIGN_OR_RETURN(Run run, open_run(args, alone, {.imagined = true}));
+    return train_verb(args, run);
+  }
+  return on_ranks_of_spec(args, [&](Run& run) { return train_verb(args, run); });
+}
+
+Status run_eval(const Arguments& args) {
+  if (args.spec.empty()) return run_eval_of_model(args);
+  return on_ranks_of_spec(args, [&](Run& run) { return eval_verb(args, run); });
+}
+
 Status run_plan(const Arguments& args) {
-  ASSIGN_OR_RETURN(Run run, open_run(args, false));
+  dist::World alone;
+  ASSIGN_OR_RETURN(Run run, open_run(args, alone, {.ledger = false, .imagined = true}));
   RETURN_IF_ERROR(check_training(run));
   if (run.spec.model.vocab == 0) run.spec.model.vocab = run.spec.tokenizer.vocab;
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, {}));

@@ -205,7 +205,8 @@ Status batches(const Arguments& args) {
     ASSIGN_OR_RETURN(const auto spec, spec::read_run_spec(Env::real(), args.spec, args.sets));
     ASSIGN_OR_RETURN(range, step_range(Env::real(), args.steps, spec));
   }
-  ASSIGN_OR_RETURN(Run run, open_run(args));
+  dist::World alone;
+  ASSIGN_OR_RETURN(Run run, open_run(args, alone, {.imagined = true}));
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));

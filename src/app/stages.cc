@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
 
 #include "app/eval_tasks.h"
 #include "app/places.h"
@@ -12,6 +13,7 @@
 #include "ckpt/folder.h"
 #include "device/machine.h"
 #include "dist/layout_check.h"
+#include "dist/place_rank.h"
 #include "infer/session.h"
 #include "kernels/machine_peak.h"
 #include "model/family.h"
@@ -94,48 +96,87 @@ Status describe(Env& env, const tokens::StreamSource& source, std::string& descr
   return Done{};
 }
 
+Status take_ledger(Run& run) {
+  ASSIGN_OR_RETURN(auto opened,
+                   monitor::RunLedger::open(
+                       run.env, run.clock, run.out,
+                       {.spec_hash = run.hash, .resolved_yaml = run.resolved, .facts = facts()}));
+  run.ledger = std::make_unique<monitor::RunLedger>(std::move(opened));
+  for (const std::string& change : run.ledger->changed_facts())
+    std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
+  return Done{};
+}
+
 }  // namespace
 
 void note(const Run& run, const std::string& line) {
   if (!run.quiet) std::fprintf(stderr, "%s\n", line.c_str());
 }
 
-Result<Run> open_run(const Arguments& args, bool ledger) {
-  Env& env = Env::real();
+Result<spec::RunSpec> read_spec(const Arguments& args) {
   std::vector<std::string> sets = args.sets;
   if (!args.world.empty()) sets.push_back("world=" + args.world);
-  ASSIGN_OR_RETURN(spec::RunSpec spec, spec::read_run_spec(env, args.spec, sets));
-  if (spec.world != "single" && spec.world != "threads:1")
-    return wrong_usage("world \"{}\": this version runs one rank; use --world single", spec.world);
-  RETURN_IF_ERROR(dist::check_layout(spec.mesh, spec::mesh_work(spec), 1));
+  ASSIGN_OR_RETURN(spec::RunSpec spec, spec::read_run_spec(Env::real(), args.spec, sets));
   if (args.out.empty() && (spec.name.find('/') != std::string::npos || spec.name.starts_with('.')))
     return wrong_usage(
         "name is \"{}\", but is the folder in out/: without / and no dot at its start; --out takes "
         "any folder",
         spec.name);
+  return spec;
+}
+
+namespace {
+Result<dist::DeviceMesh> mesh_of(dist::World& world, const spec::RunSpec& spec, bool imagined) {
+  const dist::Layout layout(spec.mesh);
+  RETURN_IF_ERROR(dist::check_layout(spec.mesh, spec::mesh_work(spec),
+                                     imagined ? layout.ranks() : world.size()));
+  if (imagined) return dist::DeviceMesh::imagined(layout, 0);
+  return dist::DeviceMesh::make(world, spec.mesh);
+}
+}  // namespace
+
+Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& how) {
+  Env& env = Env::real();
+  ASSIGN_OR_RETURN(spec::RunSpec spec, read_spec(args));
+  ASSIGN_OR_RETURN(const dist::DeviceMesh mesh, mesh_of(world, spec, how.imagined));
   const device::Machine machine = device::read_machine(env);
   Run run{.env = env,
           .clock = Clock::real(),
+          .world = world,
+          .mesh = mesh,
           .spec = spec,
           .resolved = spec::resolved_yaml(spec),
           .hash = spec::spec_hash(spec),
           .out = args.out.empty() ? "out/" + spec.name : args.out,
-          .quiet = args.quiet};
-  if (ledger) {
-    ASSIGN_OR_RETURN(auto opened,
-                     monitor::RunLedger::open(
-                         env, run.clock, run.out,
-                         {.spec_hash = run.hash, .resolved_yaml = run.resolved, .facts = facts()}));
-    run.ledger = std::make_unique<monitor::RunLedger>(std::move(opened));
-    for (const std::string& change : run.ledger->changed_facts())
-      std::fprintf(stderr, "warning: %s; results may differ in their last bits\n", change.c_str());
-  }
-  if (spec.threads > machine.cores)
-    std::fprintf(stderr, "warning: threads is %ld, but this machine has %ld cores: it is slower\n",
-                 static_cast<long>(spec.threads), static_cast<long>(machine.cores));
-  ASSIGN_OR_RETURN(run.pool,
-                   device::Pool::start(spec.threads > 0 ? spec.threads : machine.cores, true));
+          .quiet = args.quiet || !world.is_main()};
+  if (how.ledger) RETURN_IF_ERROR(world.all().agree(world.is_main() ? take_ledger(run) : Done{}));
+  const device::Placement placement = dist::place_rank(world, machine, spec.threads);
+  if (world.is_main() && spec.threads * world.local_size() > machine.cores)
+    std::fprintf(stderr,
+                 "warning: threads is %ld, for %ld rank%s, but this machine has %ld cores: it is "
+                 "slower\n",
+                 static_cast<long>(spec.threads), static_cast<long>(world.local_size()),
+                 world.local_size() == 1 ? "" : "s", static_cast<long>(machine.cores));
+  ASSIGN_OR_RETURN(run.pool, device::Pool::start(placement));
   return run;
+}
+
+Status begin_stage(Run& run, std::string_view stage, std::string_view input_hash) {
+  return run.world.all().agree(run.ledger != nullptr ? run.ledger->begin(stage, input_hash)
+                                                     : Done{});
+}
+
+Status finish_stage(Run& run, std::string_view stage) {
+  return run.world.all().agree(run.ledger != nullptr ? run.ledger->finish(stage) : Done{});
+}
+
+Status finish_done_stage(Run& run, std::string_view stage) {
+  RETURN_IF_ERROR(finish_stage(run, stage));
+  return run.world.all().agree(run.ledger != nullptr ? run.ledger->found_done(stage) : Done{});
+}
+
+bool decided(Run& run, bool yes) {
+  return run.world.all().gather_texts(yes ? "yes" : "no").front() == "yes";
 }
 
 Status check_training(const Run& run) {
@@ -179,18 +220,19 @@ Status check_evaluation(const Run& run, const prep::PrepSummary& prep) {
 }
 
 Result<prep::PrepSummary> prep_stage(Run& run) {
-  RETURN_IF_ERROR(check_unchanged(run));
-  RETURN_IF_ERROR(run.ledger->begin("prep", run.hash));
+  RETURN_IF_ERROR(run.world.all().agree(check_unchanged(run)));
+  RETURN_IF_ERROR(begin_stage(run, "prep", run.hash));
   monitor::Progress progress(run.clock, monitor::stderr_progress("prep", run.quiet));
-  ASSIGN_OR_RETURN(
-      auto summary, prep::run(run.env, run.spec, run.out, [&](const prep::Progress& at) {
+  Result<prep::PrepSummary> summary =
+      prep::run(run.env, run.spec, run.out, [&](const prep::Progress& at) {
         progress.update(at.done, [&] {
           return std::vector<monitor::ProgressField>{{"stage", at.stage}, {"source", at.source}};
         });
-      }));
+      });
+  RETURN_IF_ERROR(run.world.all().agree(summary.ok() ? Status(Done{}) : summary.error()));
   progress.finish();
-  RETURN_IF_ERROR(run.ledger->finish("prep"));
-  if (summary.skipped) RETURN_IF_ERROR(run.ledger->found_done("prep"));
+  RETURN_IF_ERROR(decided(run, summary->skipped) ? finish_done_stage(run, "prep")
+                                                 : finish_stage(run, "prep"));
   return summary;
 }
 
@@ -235,13 +277,10 @@ std::string input_hash(const Run& run, const train::TrainInput& input) {
   return run.hash + " " + input.data_fingerprint;
 }
 
-plan::MemoryPlan memory_plan(const Run& run, const model::Decoder& model) {
-  const spec::TrainSpec& t = run.spec.train;
-  return plan::plan_training(
-      model, {.rows = t.micro_batch_sequences > 0 ? t.micro_batch_sequences : t.batch_sequences,
-              .sequence = run.spec.data.sequence,
-              .recompute = t.recompute == "full",
-              .threads = run.pool->threads()});
+plan::MemoryPlan memory_plan(const Run& run, const model::DecoderConfig& config) {
+  const plan::StepShape shape = train::step_shape(run.spec, run.pool->threads());
+  const model::Decoder model(config, run.mesh.tp(), shape.sequence_parallel);
+  return plan::plan_training(model, shape, {run.mesh.dp_shard(), run.mesh.dp_replicate()});
 }
 
 Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input) {
@@ -252,8 +291,7 @@ namespace {
 
 // Better before the first step than killed in the middle.
 Status check_memory(const Run& run, const model::DecoderConfig& config) {
-  const model::Decoder model(config);
-  const std::int64_t need = memory_plan(run, model).total_bytes();
+  const std::int64_t need = memory_plan(run, config).total_bytes() * run.world.local_size();
   const std::int64_t have = device::read_machine(run.env).memory_bytes;
   if (need <= have) return Done{};
   return refused(
@@ -269,33 +307,38 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
                                         const std::string& resume) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
-  RETURN_IF_ERROR(check_memory(run, config));
-  RETURN_IF_ERROR(run.ledger->begin("train", input_hash(run, input)));
+  RETURN_IF_ERROR(run.world.all().agree(check_memory(run, config)));
+  RETURN_IF_ERROR(begin_stage(run, "train", input_hash(run, input)));
   const kernels::MachinePeak peak = kernels::measure_flops(device::cpu_context(*run.pool), 0.2);
-  const StopSignals signals;
+  // Signals reach a process: of ranks that are threads one listens for all.
+  std::optional<StopSignals> signals;
+  if (run.world.is_main() || run.world.kind() != "threads") signals.emplace();
+  const std::atomic<train::Stop>* flag = signals.has_value() ? signals->flag() : nullptr;
   const train::TrainOptions options{
       .out = run.out,
       .resume = resume,
       .quiet = run.quiet,
-      .peak_flops = config.dtype == DType::f32 ? peak.f32_flops : peak.bf16_flops,
+      .peak_flops =
+          run.world.all().sum(config.dtype == DType::f32 ? peak.f32_flops : peak.bf16_flops),
       .resolved_yaml = run.resolved,
       .spec_hash = run.hash,
-      .stop = signals.flag()};
-  ASSIGN_OR_RETURN(const auto summary,
-                   train::train(run.env, run.clock, *run.pool, run.spec, config, input, options));
-  RETURN_IF_ERROR(run.ledger->finish("train"));
-  if (summary.first_step >= summary.steps) RETURN_IF_ERROR(run.ledger->found_done("train"));
-  run.stop = signals.flag()->load();
+      .stop = flag};
+  ASSIGN_OR_RETURN(const auto summary, train::train(run.env, run.clock, *run.pool, run.world,
+                                                    run.mesh, run.spec, config, input, options));
+  RETURN_IF_ERROR(summary.first_step >= summary.steps ? finish_done_stage(run, "train")
+                                                      : finish_stage(run, "train"));
+  run.stop = flag != nullptr ? flag->load() : train::Stop::none;
   return summary;
 }
 
 Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const std::string& model,
                                const std::vector<std::string>& tasks) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
-  RETURN_IF_ERROR(run.ledger->begin("eval", input_hash(run, input)));
+  RETURN_IF_ERROR(begin_stage(run, "eval", input_hash(run, input)));
   ASSIGN_OR_RETURN(const std::string folder,
                    model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
+  ASSIGN_OR_RETURN(infer::Session session,
+                   infer::open_session(run.env, *run.pool, folder, run.mesh.tp()));
   const std::int64_t context = session.model->config().context;
   const infer::EngineLimits limits{
       .sequences = 8, .capacity = context, .rows = std::max<std::int64_t>(512, context)};
@@ -314,10 +357,11 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
     look.unit = "item";
     look.total = static_cast<std::int64_t>(items.size());
     monitor::Progress progress(run.clock, look);
-    ASSIGN_OR_RETURN(outcome.evaluation, eval::evaluate(engine, limits, *tokenizer, items,
-                                                        [&](std::int64_t done, std::int64_t) {
-                                                          progress.update(done);
-                                                        }));
+    ASSIGN_OR_RETURN(
+        outcome.evaluation,
+        eval::evaluate(
+            engine, limits, *tokenizer, items,
+            [&](std::int64_t done, std::int64_t) { progress.update(done); }, run.mesh.dp()));
     progress.finish();
   }
   std::vector<tokens::Batch> batches;
@@ -328,10 +372,13 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
                          train::stream_options(run.spec, input, session.model->config().vocab), 8));
     std::ranges::move(more, std::back_inserter(batches));
   }
-  if (!batches.empty()) outcome.perplexity = std::exp(eval::mean_loss(engine, batches));
-  RETURN_IF_ERROR(
-      eval::write_results(run.env, run.out, outcome.evaluation, outcome.perplexity, folder));
-  RETURN_IF_ERROR(run.ledger->finish("eval"));
+  if (!batches.empty())
+    outcome.perplexity = std::exp(eval::mean_loss(engine, batches, run.mesh.dp()));
+  RETURN_IF_ERROR(run.world.all().agree(
+      run.world.is_main()
+          ? eval::write_results(run.env, run.out, outcome.evaluation, outcome.perplexity, folder)
+          : Done{}));
+  RETURN_IF_ERROR(finish_stage(run, "eval"));
   return outcome;
 }
 
@@ -340,7 +387,8 @@ Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model) 
   if (run.spec.eval.prompts.empty()) return all;
   ASSIGN_OR_RETURN(const std::string folder,
                    model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
-  ASSIGN_OR_RETURN(infer::Session session, infer::open_session(run.env, *run.pool, folder));
+  ASSIGN_OR_RETURN(infer::Session session,
+                   infer::open_session(run.env, *run.pool, folder, run.mesh.tp()));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
   infer::Engine engine(

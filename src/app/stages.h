@@ -1,6 +1,6 @@
 // The stages of a run as the verbs use them: open the output folder, prep, train, evaluate. Each is
-// skipped when the ledger says that it is finished with the same input. Thread rule: the main
-// thread.
+// skipped when the ledger says that it is finished with the same input. Thread rule: the thread of
+// the rank.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/env.h"
 #include "device/pool.h"
+#include "dist/mesh.h"
+#include "dist/world.h"
 #include "eval/harness.h"
 #include "monitor/ledger.h"
 #include "monitor/table.h"
@@ -24,19 +26,34 @@ namespace boreal::app {
 struct Run {
   Env& env;
   const Clock& clock;
+  dist::World& world;
+  dist::DeviceMesh mesh;
   spec::RunSpec spec;
   std::string resolved;
   std::string hash;
   std::string out;
   bool quiet = false;
-  std::unique_ptr<monitor::RunLedger> ledger;
+  std::unique_ptr<monitor::RunLedger> ledger;  // rank 0's
   std::unique_ptr<device::Pool> pool;
   train::Stop stop = train::Stop::none;  // asked for while the last step ran: training is finished
 };
 
-// Reads and checks the spec, makes the output folder and takes its lock. `ledger` false: only
-// reads.
-Result<Run> open_run(const Arguments& args, bool ledger = true);
+// The spec with what the line sets.
+Result<spec::RunSpec> read_spec(const Arguments& args);
+struct Opening {
+  bool ledger = true;     // makes the output folder and takes its lock; false: only reads
+  bool imagined = false;  // a world of one looks at rank 0 of the spec's mesh, whatever its size
+};
+// Reads and checks the spec. On every rank, as all that follows.
+Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& how = {});
+
+// The ledger's calls, made by rank 0 and heeded by all.
+Status begin_stage(Run& run, std::string_view stage, std::string_view input_hash);
+Status finish_stage(Run& run, std::string_view stage);
+// As finish_stage; the attempt had nothing to do.
+Status finish_done_stage(Run& run, std::string_view stage);
+// What rank 0 finds, on every rank: files may show up on one host before they do on another.
+bool decided(Run& run, bool yes);
 
 // Prints to stderr, unless quiet.
 void note(const Run& run, const std::string& line);
@@ -51,7 +68,8 @@ Status check_evaluation(const Run& run, const prep::PrepSummary& prep);
 // What training needs from a finished prep; synthetic sources and finished shards need none.
 Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep);
 Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input);
-plan::MemoryPlan memory_plan(const Run& run, const model::Decoder& model);
+// Of this rank.
+plan::MemoryPlan memory_plan(const Run& run, const model::DecoderConfig& config);
 // What the results of a stage after prep depend on.
 std::string input_hash(const Run& run, const train::TrainInput& input);
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
