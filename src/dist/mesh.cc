@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "dist/layout_check.h"
 
 namespace boreal::dist {
 
@@ -28,6 +29,16 @@ DeviceMesh DeviceMesh::imagined(const Layout& layout, std::int64_t rank) {
   };
   const std::int64_t ranks = layout.ranks();
   return {layout, rank, ranks == 1 ? Group() : Group::imagined(rank, ranks, "world"), make};
+}
+
+Result<DeviceMesh> DeviceMesh::make(World& world, const spec::MeshSpec& mesh) {
+  RETURN_IF_ERROR(check_layout(mesh, {}, world.size()));
+  DeviceMesh made(Layout(mesh), world.rank(), world.all(),
+                  [&](const std::vector<std::int64_t>& ranks, const std::string& axis) {
+                    return world.group(ranks, axis);
+                  });
+  world.describe(made.text());
+  return made;
 }
 
 }  // namespace boreal::dist

@@ -44,6 +44,7 @@ class MachineFiles final : public Env {
 TEST(Machine, HasTheCoresOfItsCgroupRoundedUp) {
   MachineFiles quarter(Files{{"/sys/fs/cgroup/cpu.max", "25000 100000\n"}});
   EXPECT_EQ(read_machine(quarter).cores, 1);
+  EXPECT_EQ(read_machine(quarter).core_time, 0.25);
   MachineFiles old(Files{{"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "100000\n"},
                          {"/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"}});
   EXPECT_EQ(read_machine(old).cores, 1);
@@ -54,6 +55,7 @@ TEST(Machine, WithoutALimitHasTheProcessorsItMayRunOn) {
   MachineFiles bare(Files{});
   EXPECT_GE(read_machine(bare).cores, 1);
   EXPECT_EQ(read_machine(unlimited).cores, read_machine(bare).cores);
+  EXPECT_EQ(read_machine(unlimited).core_time, 0);
 }
 
 TEST(Machine, HasTheMemoryOfItsCgroup) {

@@ -1,7 +1,10 @@
+#include "dist/place_rank.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "dist/place_rank.h"
+#include <mutex>
+#include <set>
 
 namespace boreal::dist {
 namespace {
@@ -16,6 +19,19 @@ TEST(HostRanks, AreThoseOfTheSameNameInRankOrder) {
   EXPECT_EQ(ranks.local_rank, 1);
   EXPECT_THAT(ranks.masks, ElementsAre(ElementsAre(0, 1), ElementsAre(2, 3, 8)));
   EXPECT_THAT(host_ranks(texts, 3).masks, ElementsAre(ElementsAre(5)));
+}
+
+TEST(PlaceRank, RanksOfOneProcessShareItsCoresOrAreNotPinned) {
+  std::mutex mutex;
+  std::set<int> used;
+  const Status status = run_world("threads:2", {}, [&](World& world) -> Status {
+    const device::Placement placement = place_rank(world, device::Machine{.core_time = 0}, 1);
+    EXPECT_EQ(placement.threads, 1) << placement.why;
+    const std::lock_guard lock(mutex);
+    for (const int cpu : placement.pins) EXPECT_TRUE(used.insert(cpu).second) << cpu;
+    return Done{};
+  });
+  EXPECT_TRUE(status.ok()) << status.error().message;
 }
 
 }  // namespace
