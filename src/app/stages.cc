@@ -183,16 +183,17 @@ Status check_evaluation(const Run& run, const prep::PrepSummary& prep) {
   return Done{};
 }
 
-Result<prep::PrepSummary> prep_stage(Run& run) {
+Result<prep::PrepSummary> prep_stage(Run& run, const prep::PrepOptions& options) {
   RETURN_IF_ERROR(check_unchanged(run));
+  if (options.rank != 0) return prep::run(run.env, run.spec, run.out, {}, options);
   RETURN_IF_ERROR(run.ledger->begin("prep", run.hash));
   monitor::Progress progress(run.clock, monitor::stderr_progress("prep", run.quiet));
-  ASSIGN_OR_RETURN(
-      auto summary, prep::run(run.env, run.spec, run.out, [&](const prep::Progress& at) {
-        progress.update(at.done, [&] {
-          return std::vector<monitor::ProgressField>{{"stage", at.stage}, {"source", at.source}};
-        });
-      }));
+  const auto show = [&](const prep::Progress& at) {
+    progress.update(at.done, [&] {
+      return std::vector<monitor::ProgressField>{{"stage", at.stage}, {"source", at.source}};
+    });
+  };
+  ASSIGN_OR_RETURN(auto summary, prep::run(run.env, run.spec, run.out, show, options));
   progress.finish();
   RETURN_IF_ERROR(run.ledger->finish("prep"));
   if (summary.skipped) RETURN_IF_ERROR(run.ledger->found_done("prep"));

@@ -45,7 +45,8 @@ void note(const Run& run, const std::string& line);
 // than the context.
 Status check_training(const Run& run);
 // Refused where OUT holds checkpoints that were trained on other input files than those there now.
-Result<prep::PrepSummary> prep_stage(Run& run);
+// Every rank calls it, once rank 0 has opened the ledger; the ledger and the progress are rank 0's.
+Result<prep::PrepSummary> prep_stage(Run& run, const prep::PrepOptions& options = {});
 // The prompts of the spec as the model will read them, and the files of its tasks.
 Status check_evaluation(const Run& run, const prep::PrepSummary& prep);
 // What training needs from a finished prep; synthetic sources and finished shards need none.
