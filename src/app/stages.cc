@@ -223,12 +223,13 @@ Result<prep::PrepSummary> prep_stage(Run& run) {
   RETURN_IF_ERROR(run.world.all().agree(check_unchanged(run)));
   RETURN_IF_ERROR(begin_stage(run, "prep", run.hash));
   monitor::Progress progress(run.clock, monitor::stderr_progress("prep", run.quiet));
-  Result<prep::PrepSummary> summary =
-      prep::run(run.env, run.spec, run.out, [&](const prep::Progress& at) {
-        progress.update(at.done, [&] {
-          return std::vector<monitor::ProgressField>{{"stage", at.stage}, {"source", at.source}};
-        });
-      });
+  const auto show = [&](const prep::Progress& at) {
+    progress.update(at.done, [&] {
+      return std::vector<monitor::ProgressField>{{"stage", at.stage}, {"source", at.source}};
+    });
+  };
+  Result<prep::PrepSummary> summary = prep::run(
+      run.env, run.spec, run.out, show, {.rank = run.world.rank(), .ranks = run.world.size()});
   RETURN_IF_ERROR(run.world.all().agree(summary.ok() ? Status(Done{}) : summary.error()));
   progress.finish();
   RETURN_IF_ERROR(decided(run, summary->skipped) ? finish_done_stage(run, "prep")

@@ -4,8 +4,8 @@
 
 namespace boreal::corpus {
 
-bool Dedup::is_new(std::string_view text) {
-  return seen_.insert(xxh3_128_hex(text)).second;
+std::string Dedup::key_of(std::string_view text) {
+  return xxh3_128_hex(text);
 }
 
 }  // namespace boreal::corpus

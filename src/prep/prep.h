@@ -1,18 +1,23 @@
 // prep: documents and tables -> cards, a tokenizer, token shards and evaluation items in one output
 // folder.
 //
-//   OUT/tokenizer/tokenizer.json           trained, or a copy of the one that was named
-//   OUT/shards/<source>/train.*, valid.*   token shards (tokens/shard.h); no valid.* where nothing
-//   validates OUT/eval/<task>.jsonl                  items (prep/eval_items.h) OUT/facts.csv the
-//   named set of facts, each train or validation OUT/tables/<source>.yaml descriptions drafted for
-//   tables that came without one OUT/prep.json                          PrepSummary; written last,
-//   so it stands for a whole prep OUT/prep/                              lock, and the stamp that
-//   was begun
+//   OUT/tokenizer/tokenizer.json: trained, or a copy of the one that was named
+//   OUT/shards/<source>/train.*, valid.*: token shards (tokens/shard.h), no valid.* if nothing
+//     validates
+//   OUT/eval/<task>.jsonl: items (prep/eval_items.h)
+//   OUT/facts.csv: the named set of facts, each train or validation
+//   OUT/tables/<source>.yaml: descriptions drafted for tables that came without one
+//   OUT/prep.json: PrepSummary; written last, so it stands for a whole prep
+//   OUT/prep/: locks, the stamp that was begun, and what ranks tell one another (prep/outputs.h)
 //
 // All of it is a function of the input files, the spec's data, tokenizer, cards, seed, and the
-// format version. A run over a finished folder of equal stamp gives the stored summary; over a
-// folder that a killed run left, it does what is missing; over another stamp's folder it begins
-// anew. Thread rule: one run a folder at a time (OUT/prep/lock).
+// format version; not of the number of ranks. A run over a finished folder of equal stamp gives the
+// stored summary; over a folder that a killed run left, whatever its ranks, it does what is
+// missing; over another stamp's folder it begins anew.
+//
+// Ranks share a folder and send no messages: each makes the units that are its own by hash, then
+// those that nobody has in hand (prep/work_list.h). Any of them, started alone, makes everything.
+// Thread rule: a rank a thread; a lone prep, and each rank, once a folder at a time.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/result.h"
 #include "corpus/drop_log.h"
@@ -83,11 +89,21 @@ struct Progress {
 };
 using OnProgress = std::function<void(const Progress&)>;
 
+struct PrepOptions {
+  std::int64_t rank = 0;  // 0 <= rank < ranks
+  std::int64_t ranks = 1;
+  // How long nothing may come of what other ranks have in hand. Above the longest time that one
+  // source takes: a rank that died has nothing in hand, so this ends only what hangs.
+  double wait_s = 6 * 3600;
+  const Clock* clock = &Clock::real();
+};
+
 // Relative paths of sources and of the tokenizer are looked for under data.root, then from the
-// working folder; cards.families the other way round. Kinds: usage for the spec, refused for an
-// input, failed for the disk or a folder in use.
+// working folder; cards.families the other way round. Every rank returns the same summary (but for
+// skipped), or the same error of the spec or the inputs. Kinds: usage for the spec, refused for an
+// input, failed for the disk or a folder in use, try_again after wait_s.
 Result<PrepSummary> run(Env& env, const spec::RunSpec& spec, const std::string& out_dir,
-                        const OnProgress& on_progress = {});
+                        const OnProgress& on_progress = {}, const PrepOptions& options = {});
 
 // What keeps the spec from using what was prepared in out_dir: one line for each input file whose
 // content is not what prep read there. None if nothing was prepared or all is the same.

@@ -1,7 +1,6 @@
-// PrepSummary as JSON and back.
-#include <nlohmann/json.hpp>
+#include "prep/summary.h"
 
-#include "prep/prep.h"
+#include <nlohmann/json.hpp>
 
 namespace boreal::prep {
 
@@ -119,21 +118,77 @@ bool take_dropped(const json& source, std::map<std::string, corpus::Dropped>& dr
   return true;
 }
 
+auto put_into(json& target) {
+  return [&target](const char* key, const auto& value) { target[key] = value; };
+}
+
+json source_to_json(const SourceSummary& source) {
+  json entry;
+  visit_source(source, put_into(entry));
+  entry["dropped"] = dropped_to_json(source.dropped);
+  return entry;
+}
+
+bool take_source(const json& entry, SourceSummary& source) {
+  bool ok = true;
+  visit_source(source, Taker(entry, ok));
+  return ok && take_dropped(entry, source.dropped);
+}
+
 }  // namespace
+
+std::string to_json(const SourceSummary& source) {
+  return source_to_json(source).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::optional<SourceSummary> source_from_json(std::string_view text) {
+  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  SourceSummary source;
+  if (!object.is_object() || !take_source(object, source)) return std::nullopt;
+  return source;
+}
+
+void describe(const Unit& unit, SourceSummary& source) {
+  source.name = unit.input.name;
+  source.kind = name_of(unit.input.kind);
+  source.file = unit.input.path;
+  source.bundle = unit.input.source.bundle.empty() ? unit.input.name : unit.input.source.bundle;
+  source.licence = unit.input.source.licence.empty() ? "unknown" : unit.input.source.licence;
+  source.read = unit.read;
+  source.dropped = unit.dropped.by_reason();
+  if (!unit.table) return;
+  source.table = unit.table->spec.table;
+  source.bundle = unit.table->bundle;
+  source.licence = unit.table->licence;
+  source.records = static_cast<std::int64_t>(unit.table->records.size());
+  for (const auto& record : unit.table->records) {
+    source.facts += static_cast<std::int64_t>(record.facts.size());
+    for (const auto& fact : record.facts) {
+      if (fact.split == corpus::Split::train) ++source.facts_trained;
+      if (fact.split == corpus::Split::validation) ++source.facts_validation;
+    }
+  }
+}
+
+void add_up(PrepSummary& summary) {
+  for (const SourceSummary& source : summary.sources) {
+    summary.tables += source.kind == name_of(SourceKind::table) ? 1 : 0;
+    summary.records += source.records;
+    summary.facts += source.facts;
+    summary.facts_trained += source.facts_trained;
+    summary.facts_validation += source.facts_validation;
+    summary.documents += source.documents_train + source.documents_valid;
+    summary.tokens += source.tokens_train;
+    summary.tokens_valid += source.tokens_valid;
+  }
+}
 
 std::string to_json(const PrepSummary& summary) {
   json object;
-  const auto put_into = [](json& target) {
-    return [&target](const char* key, const auto& value) { target[key] = value; };
-  };
   visit_totals(summary, put_into(object));
   object["sources"] = json::array();
-  for (const SourceSummary& source : summary.sources) {
-    json entry;
-    visit_source(source, put_into(entry));
-    entry["dropped"] = dropped_to_json(source.dropped);
-    object["sources"].push_back(std::move(entry));
-  }
+  for (const SourceSummary& source : summary.sources)
+    object["sources"].push_back(source_to_json(source));
   return object.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -148,8 +203,7 @@ Result<PrepSummary> read_summary(Env& env, const std::string& out_dir) {
   if (ok) visit_totals(summary, Taker(object, ok));
   for (std::size_t i = 0; ok && i < object["sources"].size(); ++i) {
     SourceSummary source;
-    visit_source(source, Taker(object["sources"][i], ok));
-    ok = ok && take_dropped(object["sources"][i], source.dropped);
+    ok = take_source(object["sources"][i], source);
     summary.sources.push_back(std::move(source));
   }
   if (!ok) return refused("{}: damaged, or written by another version; run prep again", path);

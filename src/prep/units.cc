@@ -90,19 +90,27 @@ void make_groups(Unit& unit, const spec::RunSpec& spec, const corpus::Families& 
   }
 }
 
-void drop_duplicates(std::vector<Unit>& units) {
-  corpus::Dedup dedup;
-  for (Unit& unit : units) {
-    for (Group& group : unit.groups) {
-      std::erase_if(group.documents, [&](const corpus::Document& document) {
-        if (dedup.is_new(document.text)) return false;
-        unit.dropped.add("exact duplicate",
-                         fmt::format("{}:{}", document.from.file, document.from.row));
-        return true;
-      });
-    }
-    std::erase_if(unit.groups, [](const Group& group) { return group.documents.empty(); });
+std::vector<TextKey> text_keys(const Unit& unit) {
+  std::vector<TextKey> keys;
+  for (const Group& group : unit.groups) {
+    for (const corpus::Document& document : group.documents)
+      keys.push_back({corpus::Dedup::key_of(document.text), document.validation});
   }
+  return keys;
+}
+
+void drop_duplicates(Unit& unit, const std::vector<bool>& keep) {
+  std::size_t at = 0;
+  for (Group& group : unit.groups) {
+    std::erase_if(group.documents, [&](const corpus::Document& document) {
+      if (keep[at++]) return false;
+      unit.dropped.add("exact duplicate",
+                       fmt::format("{}:{}", document.from.file, document.from.row));
+      return true;
+    });
+  }
+  CHECK_EQ(at, keep.size());
+  std::erase_if(unit.groups, [](const Group& group) { return group.documents.empty(); });
 }
 
 std::vector<const corpus::Document*> shard_order(const std::vector<Group>& groups, bool validation,

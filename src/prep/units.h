@@ -1,6 +1,6 @@
-// A unit of prep is one source. Reading one is a pure function of its files and the spec; what
-// joins the units (names over all tables, duplicates over all documents, the tokenizer) happens
-// between reading and writing. Thread rule: values.
+// A unit of prep is one source, and one rank makes what comes of it. Reading one is a pure function
+// of its files and the spec; what joins the units (names over all tables, duplicates over all
+// documents, the tokenizer) happens between reading and writing. Thread rule: values.
 #pragma once
 
 #include <optional>
@@ -37,8 +37,15 @@ Result<Unit> read_unit(Env& env, const spec::RunSpec& spec, const Input& input);
 void make_groups(Unit& unit, const spec::RunSpec& spec, const corpus::Families& families,
                  const corpus::Rotation& rotation, const text::Tokenizer* tokenizer);
 
-// Drops what an earlier group or unit has already said, in the order of the spec.
-void drop_duplicates(std::vector<Unit>& units);
+// Of each document, in the order of the groups, what tells whether another says the same.
+struct TextKey {
+  std::string key;  // Dedup::key_of
+  bool validation = false;
+};
+std::vector<TextKey> text_keys(const Unit& unit);
+
+// Leaves the documents where `keep` is true, one entry for each; the others are exact duplicates.
+void drop_duplicates(Unit& unit, const std::vector<bool>& keep);
 
 // The documents of one side in the order in which they are written. Groups are dealt into kStrata
 // strata by hash; the strata follow one another, each shuffled by the hash of the text. So the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <queue>
@@ -146,6 +147,20 @@ class PairIndex {
 struct BpeTrainer::Counts {
   std::optional<SplitPattern> pattern;
   std::unordered_map<std::string, std::uint64_t, StringHash, std::equal_to<>> pieces;
+
+  void add(std::string_view piece, std::uint64_t count) {
+    const auto found = pieces.find(piece);
+    if (found != pieces.end()) {
+      found->second += count;
+    } else {
+      pieces.emplace(piece, count);
+    }
+  }
+  std::vector<std::pair<std::string_view, std::uint64_t>> sorted() const {
+    std::vector<std::pair<std::string_view, std::uint64_t>> all(pieces.begin(), pieces.end());
+    std::sort(all.begin(), all.end());
+    return all;
+  }
 };
 
 BpeTrainer::BpeTrainer(BpeTrainOptions options)
@@ -158,15 +173,41 @@ void BpeTrainer::add(std::string_view document) {
   if (!counts_->pattern) return;  // train() says so
   for (std::size_t at = 0; at < document.size();) {
     const std::size_t end = piece_end(*counts_->pattern, document, at);
-    const std::string_view piece = document.substr(at, end - at);
-    const auto found = counts_->pieces.find(piece);
-    if (found != counts_->pieces.end()) {
-      ++found->second;
-    } else {
-      counts_->pieces.emplace(piece, 1);
-    }
+    counts_->add(document.substr(at, end - at), 1);
     at = end;
   }
+}
+
+// For each piece, in order: count, length, bytes; numbers of eight bytes.
+std::string BpeTrainer::counts() const {
+  std::string bytes;
+  const auto put = [&](std::uint64_t number) {
+    bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  for (const auto& [piece, count] : counts_->sorted()) {
+    put(count);
+    put(piece.size());
+    bytes += piece;
+  }
+  return bytes;
+}
+
+Status BpeTrainer::add_counts(std::string_view bytes) {
+  for (std::size_t at = 0; at < bytes.size();) {
+    std::uint64_t numbers[2];
+    if (bytes.size() - at < sizeof numbers)
+      return refused("counts of pieces: {} bytes are left, a piece begins with {}",
+                     bytes.size() - at, sizeof numbers);
+    std::memcpy(numbers, bytes.data() + at, sizeof numbers);
+    at += sizeof numbers;
+    const auto [count, length] = numbers;
+    if (length == 0 || length > bytes.size() - at)
+      return refused("counts of pieces: a piece of {} bytes where {} are left", length,
+                     bytes.size() - at);
+    counts_->add(bytes.substr(at, length), count);
+    at += length;
+  }
+  return Done{};
 }
 
 namespace {
@@ -250,9 +291,7 @@ class Growing {
 
 Result<Tokenizer> BpeTrainer::train() const {
   RETURN_IF_ERROR(check_options(options_));
-  std::vector<std::pair<std::string_view, std::uint64_t>> pieces(counts_->pieces.begin(),
-                                                                 counts_->pieces.end());
-  std::sort(pieces.begin(), pieces.end());
+  const auto pieces = counts_->sorted();
   Growing growing(options_);
   PairIndex index;
   for (const auto& [piece, count] : pieces) {

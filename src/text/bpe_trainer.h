@@ -3,6 +3,7 @@
 // order in which the documents come.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,11 @@ class BpeTrainer {
   ~BpeTrainer();
   // Counts the pieces of one document.
   void add(std::string_view document);
+  // What was counted so far as bytes, and the same bytes added to what another trainer of equal
+  // pattern counted: documents may be counted anywhere. The bytes are a function of the documents,
+  // not of their order. Refused: bytes that counts() did not give.
+  std::string counts() const;
+  Status add_counts(std::string_view bytes);
   // kind usage if vocab_size is below 256 + specials; a vocabulary smaller than asked is possible
   // (no pair left) and no error.
   Result<Tokenizer> train() const;

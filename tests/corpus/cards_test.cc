@@ -189,6 +189,7 @@ TEST(Dedup, ATextIsNewOnce) {
   EXPECT_TRUE(dedup.is_new("a"));
   EXPECT_TRUE(dedup.is_new("a "));
   EXPECT_FALSE(dedup.is_new("a"));
+  EXPECT_FALSE(dedup.is_new_key(Dedup::key_of("a ")));
 }
 
 }  // namespace

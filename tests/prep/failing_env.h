@@ -12,7 +12,7 @@
 
 namespace boreal::prep {
 
-class FailingEnv final : public Env {
+class FailingEnv : public Env {
  public:
   // Changes that still succeed; the default never fails.
   std::int64_t changes_left = std::numeric_limits<std::int64_t>::max();

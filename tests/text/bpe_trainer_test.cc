@@ -38,6 +38,28 @@ TEST(BpeTrainer, DoesNotDependOnTheOrderOfTheDocuments) {
   EXPECT_EQ(forwards.train()->to_json(), forwards.train()->to_json());
 }
 
+TEST(BpeTrainer, DocumentsMayBeCountedAnywhereAndAddedUp) {
+  const std::vector<std::string> documents = {"the cat", "a cat and the dog", "dogs \xff\xfe dogs",
+                                              "the the", "12 12 21"};
+  const BpeTrainOptions options{.vocab_size = 290, .pattern = "words"};
+  BpeTrainer whole(options), first(options), second(options), sum(options);
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    whole.add(documents[i]);
+    (i % 2 == 0 ? first : second).add(documents[i]);
+  }
+  ASSERT_TRUE(sum.add_counts(second.counts()).ok());
+  ASSERT_TRUE(sum.add_counts(first.counts()).ok());
+  EXPECT_EQ(sum.counts(), whole.counts());
+  EXPECT_EQ(sum.train()->to_json(), whole.train()->to_json());
+  const std::string bytes = whole.counts();
+  for (const std::size_t cut : {1, 8, 15, 16}) {
+    BpeTrainer other(options);
+    const Status status = other.add_counts(bytes.substr(0, cut));
+    ASSERT_FALSE(status.ok()) << cut;
+    EXPECT_THAT(status.error().message, HasSubstr("counts of pieces"));
+  }
+}
+
 // The definition: count all pairs of all words anew before each merge.
 std::vector<std::pair<std::string, std::string>> slow_merges(const std::vector<std::string>& words,
                                                              std::size_t count) {
