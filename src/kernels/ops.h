@@ -58,8 +58,8 @@ void column_sum(const Context& ctx, const Tensor& x, Tensor sum);
 // dst[row + r] = src[r] for each of the listed destination rows.
 void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Tensor dst);
 
-// Cross-entropy of rows of fp32 logits whose columns [first, first + columns) lie here and the rest,
-// if any, on other ranks: the two sums are combined between the calls.
+// Cross-entropy of rows of fp32 logits whose columns [first, first + columns) lie here and the
+// rest, if any, on other ranks: the two sums are combined between the calls.
 // For each row: the largest logit here, sum of exp(logit - largest), and the target's logit, 0 if
 // it is not here. All fp32 [rows].
 void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target,

@@ -46,8 +46,8 @@ void check_tensor_parallel(Checker& check, const MeshSpec& mesh, const MeshWork&
     check.divides("mesh.tp", mesh.tp, "model.ffn", work.ffn,
                   "each rank takes an equal share of the MLP");
     check.require(mesh.tp == 1 || work.ffn / mesh.tp % 2 == 0, {"mesh.tp", "model.ffn"},
-                  "model.ffn is {} and mesh.tp {}: a rank would take {} of its columns, but products "
-                  "go through them in pairs.",
+                  "model.ffn is {} and mesh.tp {}: a rank would take {} of its columns, but "
+                  "products go through them in pairs.",
                   work.ffn, mesh.tp, work.ffn / mesh.tp);
   }
   if (work.sequence > 0 && mesh.sequence_parallel) {

@@ -84,7 +84,7 @@ void roll_model_and_mesh(Dice& dice, RunSpec& spec) {
   spec.model.hidden = spec.model.heads * 2 * dice.between(1, 64);
   spec.model.kv_heads = dice.coin() ? 0 : spec.model.heads;
   spec.model.layers = dice.between(1, 100);
-  spec.model.ffn = spec.mesh.tp * dice.between(0, 2500);
+  spec.model.ffn = spec.mesh.tp * 2 * dice.between(0, 1250);
   spec.model.vocab = dice.coin() ? 0 : dice.between(70000, 100000);
   spec.model.context = dice.between(1000, 100000);
   spec.model.dtype = dice.coin() ? "bf16" : "fp32";

@@ -57,8 +57,9 @@ TEST_F(BadInput, AWrongTypeIsNamedWithWhatWasExpected) {
 }
 
 TEST_F(BadInput, AWorldOrAMeshOfMoreRanksIsRefusedAndNotIgnored) {
-  expect_error(train("out", {"--world", "mpi"}), 2, {"mpi", "single"});
-  expect_error(train("out", {"--set", "mesh.tp=2"}), 2, {"mesh.tp", "2", "1 rank"});
+  expect_error(train("out", {"--world", "threads:2"}), 2,
+               {"one rank", "world has 2", "dp_shard 2"});
+  expect_error(train("out", {"--set", "mesh.tp=2"}), 2, {"tp 2 = 2 ranks", "world has 1"});
   EXPECT_FALSE(env.exists(path("out")));
 }
 
