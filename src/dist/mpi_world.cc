@@ -6,9 +6,11 @@
 #include <numeric>
 #include <thread>
 
+#include "dist/host_memory.h"
 #include "dist/launch.h"
 #include "dist/mpi_port.h"
 #include "dist/mpi_transport.h"
+#include "dist/shelf_transport.h"
 #include "dist/world_state.h"
 
 namespace boreal::dist {
@@ -22,6 +24,8 @@ constexpr double kSilentAfterS = 1.0;
 constexpr double kGraceS = 3.0;
 // What another rank of the host has begun to end ends within this, or is ended.
 constexpr auto kDyingWord = std::chrono::seconds(5);
+
+constexpr auto kAfterTheMainRank = std::chrono::seconds(2);
 
 Seat seat_of(const MpiPort& port) {
   const auto own = std::ranges::find(port.local(), port.rank()) - port.local().begin();
@@ -40,7 +44,8 @@ class MpiState final : public World::State {
   MpiState(MpiPort& port, const WorldOptions& options)
       : World::State(seat_of(port)),
         port_(port),
-        board_(port.share(Board::bytes(seat().local_size)), seat().local_size),
+        memory_(port.share(HostMemory::bytes(seat().local_size)), seat().local_size),
+        board_(memory_.board()),
         watch_(board_, lines_of(port), seat().rank, options, kSilentAfterS),
         post_(board_.line(seat().local_rank), seat().rank, seat().size),
         lane_(watch_, post_),
@@ -56,6 +61,8 @@ class MpiState final : public World::State {
   const Board& board() const { return board_; }
   std::unique_ptr<Transport> connect(std::span<const std::int64_t> ranks,
                                      std::string_view axis) override {
+    if (std::unique_ptr<Transport> within = within_host(ranks, axis); within != nullptr)
+      return within;
     return std::make_unique<MpiTransport>(port_, watch_, ranks, axis);
   }
 
@@ -66,6 +73,22 @@ class MpiState final : public World::State {
   [[noreturn]] void die(const std::string& line, int code);
 
  private:
+  // Null for a group that reaches other hosts.
+  std::unique_ptr<Transport> within_host(std::span<const std::int64_t> ranks,
+                                         std::string_view axis) {
+    if (!watch_.options().share_memory) return nullptr;
+    const std::vector<std::int64_t> lines = lines_of(port_);
+    std::vector<std::span<std::byte>> shelves;
+    for (const std::int64_t rank : ranks) {
+      const std::int64_t line = lines[static_cast<std::size_t>(rank)];
+      if (line < 0) return nullptr;
+      shelves.push_back(memory_.shelf(line));
+    }
+    const std::optional<Meeting> meeting = memory_.meeting(ranks, axis);
+    if (!meeting.has_value()) return nullptr;
+    const std::int64_t own = std::ranges::find(ranks, seat().rank) - ranks.begin();
+    return std::make_unique<ShelfTransport>(*meeting, watch_, ranks, own, std::move(shelves));
+  }
   void beat() {
     while (!dead_) {
       post_.beat();
@@ -74,6 +97,7 @@ class MpiState final : public World::State {
   }
 
   MpiPort& port_;
+  HostMemory memory_;
   Board board_;
   Watch watch_;
   Post post_;
@@ -170,6 +194,8 @@ Status run_mpi(const WorldOptions& options, const std::function<Status(World&)>&
     status = end_together(state, std::move(status), options);
   }
   port->close();
+  // mpirun ends a job at the first process that fails: let it be the one whose words count.
+  if (!status.ok() && port->rank() != 0) std::this_thread::sleep_for(kAfterTheMainRank);
   return status;
 }
 

@@ -1,7 +1,6 @@
 // A program for the tests of worlds: mpi_ranks WORLD SCENE. It stands in for boreal under mpirun.
-#include <unistd.h>
-
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -81,8 +80,26 @@ Status agreed(World& world) {
                                              : Status(Done{}));
 }
 
-int run(const std::string& kind, const std::string& scene) {
+// One rank waits in one group, the other in another.
+Status crossed(World& world) {
+  describe(world);
+  const std::vector<std::int64_t> both = {0, 1};
+  if (world.rank() > 1) return Done{};
+  std::vector<float> x(2);
+  if (world.rank() == 0)
+    world.group(both, "tp").all_reduce(context(), Tensor(x.data(), DType::f32, Shape{2})).wait();
+  else
+    world.group(both, "dp_shard").barrier();
+  return Done{};
+}
+
+// WORLD may be mpi-messages: as if every rank were on a host of its own.
+int run(std::string kind, const std::string& scene) {
   WorldOptions options;
+  if (kind == "mpi-messages") {
+    kind = "mpi";
+    options.share_memory = false;
+  }
   options.time_limit_s = scene == "hashes" ? 60 : 2;
   options.debug = scene == "mismatch";
   bool main_rank = true;
@@ -92,6 +109,7 @@ int run(const std::string& kind, const std::string& scene) {
     if (scene == "stopped") return stopped(world);
     if (scene == "absent") return absent(world);
     if (scene == "mismatch") return mismatch(world);
+    if (scene == "crossed") return crossed(world);
     if (scene == "refusal") return refusal(world);
     if (scene == "agreed") return agreed(world);
     return wrong_usage("no scene {}", scene);
