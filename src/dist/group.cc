@@ -59,31 +59,35 @@ Group Group::imagined(std::int64_t rank, std::int64_t size, std::string_view axi
   return Group(std::move(members));
 }
 
-Transport* Group::Members::pair_with(std::int64_t other) const {
+Operation Group::Members::pass(Kind kind, std::int64_t other, const Site& site) const {
   CHECK(world != nullptr, "the group {} is imagined: only meta collectives", axis);
+  std::array<std::int64_t, 2> both = {ranks[static_cast<std::size_t>(rank)],
+                                      ranks[static_cast<std::size_t>(other)]};
+  std::ranges::sort(both);
   std::unique_ptr<Transport>& pair = pairs[other];
-  if (pair == nullptr) {
-    std::array<std::int64_t, 2> both = {ranks[static_cast<std::size_t>(rank)],
-                                        ranks[static_cast<std::size_t>(other)]};
-    std::ranges::sort(both);
-    pair = world->connect(both, axis + " pair");
-  }
-  return pair.get();
+  if (pair == nullptr) pair = world->connect(both, axis + " pair");
+  return operation_among(kind, pair.get(), both, site);
 }
 
 Operation Group::Members::operation(Kind kind, Transport* over, const Site& site) const {
   CHECK(world != nullptr, "the group {} is imagined: only meta collectives", axis);
+  return operation_among(kind, over, ranks, site);
+}
+
+Operation Group::Members::operation_among(Kind kind, Transport* over,
+                                          std::span<const std::int64_t> among,
+                                          const Site& site) const {
   Operation op;
   op.transport = over;
   op.call.kind = kind;
   op.call.sequence = over->next_sequence();
   put_text(axis, op.call.axis);
   put_site(site, op.call);
-  op.call.first = ranks.front();
-  op.call.count = size;
-  op.call.stride = ranks[1] - ranks[0];
-  for (std::size_t i = 2; i < ranks.size(); ++i)
-    if (ranks[i] - ranks[i - 1] != op.call.stride) op.call.stride = 0;
+  op.call.first = among.front();
+  op.call.count = static_cast<std::int64_t>(among.size());
+  op.call.stride = among[1] - among[0];
+  for (std::size_t i = 2; i < among.size(); ++i)
+    if (among[i] - among[i - 1] != op.call.stride) op.call.stride = 0;
   return op;
 }
 
@@ -198,7 +202,7 @@ Event Group::send(const device::Context& ctx, const tensor::Tensor& x, std::int6
                   Urgency urgency, Site site) const {
   check_partner(*this, x, to);
   if (ctx.is_meta()) return {};
-  const Operation op = members_->operation(Kind::send, members_->pair_with(to), site);
+  const Operation op = members_->pass(Kind::send, to, site);
   return members_->start(op, x, x, x, urgency);
 }
 
@@ -206,7 +210,7 @@ Event Group::receive(const device::Context& ctx, tensor::Tensor x, std::int64_t 
                      Urgency urgency, Site site) const {
   check_partner(*this, x, from);
   if (ctx.is_meta()) return {};
-  const Operation op = members_->operation(Kind::receive, members_->pair_with(from), site);
+  const Operation op = members_->pass(Kind::receive, from, site);
   return members_->start(op, x, x, x, urgency);
 }
 

@@ -91,6 +91,11 @@ void Lane::drain() {
   wait(last);
 }
 
+bool Lane::idle() {
+  const std::lock_guard lock(mutex_);
+  return done_ == submitted_;
+}
+
 void Lane::serve() {
   std::unique_lock lock(mutex_);
   while (!stopped_) {

@@ -30,6 +30,8 @@ class Lane {
   void wait(std::int64_t ticket);
   // Waits for all that was submitted; throws.
   void drain();
+  // Nothing is waiting or running.
+  bool idle();
   // Drops what has not begun and ends the communication thread. What runs is waited for.
   void stop();
 

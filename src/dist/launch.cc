@@ -1,6 +1,7 @@
 #include "dist/launch.h"
 
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 
 namespace boreal::dist {
@@ -18,7 +19,7 @@ std::int64_t number(const char* text) {
 }  // namespace
 
 Launch read_launch(const std::function<const char*(const char*)>& look_up) {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "PALS_SIZE"})
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"})
     if (const std::int64_t ranks = number(look_up(name)); ranks >= 1) return {ranks, name};
   // A shell inside an allocation has SLURM_NTASKS too: only a step that is a program has these.
   const bool step = look_up("SLURM_PROCID") != nullptr && look_up("SLURM_STEP_ID") != nullptr &&
@@ -41,11 +42,18 @@ Status check_alone(std::string_view kind, const Launch& launch) {
 }
 
 Status check_size(std::int64_t mpi_ranks, const Launch& launch) {
-  if (launch.variable.empty() || launch.ranks == mpi_ranks) return Done{};
+  // One: perhaps of a shell in which another launcher was started.
+  if (launch.ranks <= 1 || launch.ranks == mpi_ranks) return Done{};
   return wrong_usage(
       "the launcher started {} ranks ({}), but MPI counts {}: the launcher is of another MPI than "
       "the one this program was built with; start it with that one's mpirun",
       launch.ranks, launch.variable, mpi_ranks);
+}
+
+void print_last_line(const std::string& line) {
+  // In one piece, so that lines of several ranks do not mix.
+  std::fputs((line + "\n").c_str(), stderr);
+  std::fflush(stderr);
 }
 
 }  // namespace boreal::dist

@@ -25,4 +25,7 @@ Status check_alone(std::string_view kind, const Launch& launch);
 // usage: the MPI library counts other ranks than the launcher started.
 Status check_size(std::int64_t mpi_ranks, const Launch& launch);
 
+// To stderr: the line of a rank that ends its job.
+void print_last_line(const std::string& line);
+
 }  // namespace boreal::dist

@@ -1,12 +1,15 @@
 #include "dist/thread_world.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <map>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "dist/launch.h"
 #include "dist/meeting.h"
 #include "dist/world_state.h"
 
@@ -19,6 +22,8 @@ int spins_for(std::int64_t ranks) {
   return ranks <= static_cast<std::int64_t>(std::thread::hardware_concurrency()) ? 4000 : 100;
 }
 
+constexpr auto kPatience = std::chrono::seconds(5);
+
 // What the ranks share.
 class Hall {
  public:
@@ -29,13 +34,13 @@ class Hall {
 
   const Board& board() const { return board_; }
 
-  std::shared_ptr<Meeting> meeting(std::span<const std::int64_t> ranks, std::string_view axis) {
+  Meeting meeting(std::span<const std::int64_t> ranks, std::string_view axis) {
     const std::lock_guard lock(mutex_);
     std::pair key(std::vector<std::int64_t>(ranks.begin(), ranks.end()), std::string(axis));
-    std::shared_ptr<Meeting>& meeting = meetings_[std::move(key)];
-    if (meeting == nullptr)
-      meeting = std::make_shared<Meeting>(static_cast<std::int64_t>(ranks.size()), spins_);
-    return meeting;
+    std::vector<std::uint64_t>& memory = meetings_[std::move(key)];
+    const auto size = static_cast<std::int64_t>(ranks.size());
+    memory.resize(Meeting::bytes(size) / sizeof(std::uint64_t));
+    return {memory.data(), size, spins_};
   }
 
   // Every collective that cannot end any more throws, with this reason.
@@ -44,10 +49,26 @@ class Hall {
     if (board_.failed()) return;
     reason_ = reason;
     board_.claim_failure();
+    changed_.notify_all();
   }
   std::string reason() const {
     const std::lock_guard lock(mutex_);
     return reason_;
+  }
+
+  void rank_ended() {
+    const std::lock_guard lock(mutex_);
+    ++ended_;
+    changed_.notify_all();
+  }
+  // A thread cannot be ended from outside: when the world has failed and one does not come to an
+  // end, the reason is told before the wait for it.
+  void wait_for_all(std::int64_t ranks) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended_ == ranks || board_.failed(); });
+    if (changed_.wait_for(lock, kPatience, [&] { return ended_ == ranks; })) return;
+    print_last_line(
+        fmt::format("{} (waiting for {} of {} ranks to end)", reason_, ranks - ended_, ranks));
   }
 
  private:
@@ -55,7 +76,9 @@ class Hall {
   Board board_;
   int spins_;
   mutable std::mutex mutex_;
-  std::map<std::pair<std::vector<std::int64_t>, std::string>, std::shared_ptr<Meeting>> meetings_;
+  std::map<std::pair<std::vector<std::int64_t>, std::string>, std::vector<std::uint64_t>> meetings_;
+  std::condition_variable changed_;
+  std::int64_t ended_ = 0;
   std::string reason_;
 };
 
@@ -128,6 +151,7 @@ void run_rank(Hall& hall, const Seat& seat, const WorldOptions& options,
   if (ending.error.has_value() && !ending.induced)
     hall.fail(fmt::format("{} has ended: {}", ending.identity, ending.error->message));
   state.post()->end();
+  hall.rank_ended();
 }
 
 Status verdict(std::vector<Ending>& endings) {
@@ -158,6 +182,7 @@ Status run_threads(std::int64_t ranks, const WorldOptions& options,
       run_rank(hall, seat, options, body, endings[static_cast<std::size_t>(seat.rank)]);
     });
   }
+  hall.wait_for_all(ranks);
   for (std::thread& thread : threads) thread.join();
   return verdict(endings);
 }

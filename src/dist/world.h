@@ -23,6 +23,9 @@ struct WorldOptions {
   // Before each collective the ranks compare operation, group, shape, dtype and call site; those
   // that disagree are named with both call sites. Costs one small message a rank and collective.
   bool debug = false;
+  // mpi: ranks of one host pass their data through memory that they share. False: by messages, as
+  // between hosts.
+  bool share_memory = true;
 };
 
 class World {

@@ -56,14 +56,19 @@ struct Group::Members {
   // For send and receive, by the other's rank; made when first used.
   mutable std::map<std::int64_t, std::unique_ptr<Transport>> pairs;
 
-  Transport* pair_with(std::int64_t other) const;
   // What every operation of this group says of itself.
   Operation operation(Kind kind, Transport* over, const Site& site) const;
+  // A send to or a receive from another rank of the group.
+  Operation pass(Kind kind, std::int64_t other, const Site& site) const;
   // Queues it. `described`: the tensor that all ranks have alike.
   Event start(Operation op, const tensor::Tensor& from, const tensor::Tensor& to,
               const tensor::Tensor& described, Urgency urgency) const;
   // gather_texts or agree.
   std::vector<std::string> texts(Kind kind, const std::string& text, const Site& site) const;
+
+ private:
+  Operation operation_among(Kind kind, Transport* over, std::span<const std::int64_t> among,
+                            const Site& site) const;
 };
 
 }  // namespace boreal::dist

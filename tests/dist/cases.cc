@@ -170,9 +170,10 @@ std::vector<std::string> run_group(const Group& group, std::vector<std::string>&
       runner.exchange(rows, 3, dtype);
     }
     // More than one chunk of each transport, and not a round number.
-    runner.reduce(1031, 401, dtype);
-    runner.gather(1031, 401, dtype);
-    runner.exchange(211, 401, dtype);
+    const std::int64_t rows = dtype == DType::f32 ? 1031 : 131;
+    runner.reduce(rows, 401, dtype);
+    runner.gather(rows, 401, dtype);
+    runner.exchange(rows / 5, 401, dtype);
   }
   runner.small();
   return runner.wrong;
