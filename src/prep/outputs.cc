@@ -13,8 +13,9 @@ namespace {
 
 constexpr const char* kStampPath = "prep/stamp";
 constexpr const char* kLockPath = "prep/lock";
-// Ranks pass prep/lock in milliseconds; who holds it longer is a lone prep at work.
+// Ranks pass prep/lock in milliseconds, one after the other; who holds it longer is a lone prep.
 constexpr double kGateMax_s = 10;
+constexpr double kGateMaxPerRank_s = 0.05;
 
 // The text of a small file of ours, "" if it is not there.
 std::string text_of(Env& env, const std::string& path) {
@@ -31,8 +32,17 @@ std::string work_name(std::int64_t rank) {
   return fmt::format("{}-{}-{}", host, ::getpid(), rank);
 }
 
-std::string header_of(const std::string& stamp, std::string_view payload) {
-  return fmt::format("boreal prep unit {} {}\n", stamp, xxh3_128_hex(payload));
+std::string header_of(const std::string& stamp, std::size_t bytes) {
+  return fmt::format("boreal prep unit {} {} ", stamp, bytes);
+}
+
+// Header, hash, line break, content: the content of a file that is as long as it says.
+std::optional<std::string_view> payload_of(std::string_view file, const std::string& stamp) {
+  const std::size_t line = file.find('\n');
+  if (line == std::string_view::npos) return std::nullopt;
+  const std::string_view payload = file.substr(line + 1);
+  if (!file.starts_with(header_of(stamp, payload.size()))) return std::nullopt;
+  return payload;
 }
 
 }  // namespace
@@ -61,7 +71,10 @@ Result<Outputs> Outputs::open(Env& env, const std::string& out_dir, const std::s
 Result<std::unique_ptr<FileLock>> Outputs::gate() {
   auto lock = env_->lock(path(kLockPath));
   const double begun_s = options_.clock->now_s();
-  const double patience_s = lone_ ? 0 : std::min(kGateMax_s, options_.wait_s);
+  const double patience_s =
+      lone_ ? 0
+            : std::min(kGateMax_s + kGateMaxPerRank_s * static_cast<double>(options_.ranks),
+                       options_.wait_s);
   while (!lock.ok() && options_.clock->now_s() - begun_s < patience_s) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     lock = env_->lock(path(kLockPath));
@@ -113,13 +126,21 @@ Status Outputs::begin() {
       RETURN_IF_ERROR(env_->remove_all(path(ours)));
     }
   }
-  return env_->write_file(path(kStampPath), stamp_);
+  return commit_file(kStampPath, stamp_);
 }
 
 Result<std::string> Outputs::work_path(const std::string& relative) {
   const std::string at = path(join_path(work_, relative));
   RETURN_IF_ERROR(env_->make_dirs(parent_path(at)));
   return at;
+}
+
+// What is lost here another job took away: no input's fault.
+Status Outputs::put(const std::string& from, const std::string& to) {
+  Status status = env_->rename(from, to);
+  if (status.ok()) return status;
+  return failed("{}; does another job write there? The same command completes what is missing",
+                status.error().message);
 }
 
 Status Outputs::commit_file(const std::string& relative, std::string_view content) {
@@ -130,15 +151,19 @@ Status Outputs::commit_file(const std::string& relative, std::string_view conten
   RETURN_IF_ERROR(writer->close());
   const std::string whole = path(relative);
   RETURN_IF_ERROR(env_->make_dirs(parent_path(whole)));
-  RETURN_IF_ERROR(env_->rename(half, whole));
+  RETURN_IF_ERROR(put(half, whole));
   return env_->sync_dir(parent_path(whole));
 }
 
 Status Outputs::commit_folder(const std::string& relative) {
   const std::string whole = path(relative);
-  if (env_->exists(whole)) RETURN_IF_ERROR(env_->remove_all(whole));
+  if (env_->exists(whole)) {
+    ASSIGN_OR_RETURN(const std::string old, work_path("replaced/" + relative));
+    RETURN_IF_ERROR(env_->remove_all(old));
+    RETURN_IF_ERROR(put(whole, old));
+  }
   RETURN_IF_ERROR(env_->make_dirs(parent_path(whole)));
-  RETURN_IF_ERROR(env_->rename(path(join_path(work_, relative)), whole));
+  RETURN_IF_ERROR(put(path(join_path(work_, relative)), whole));
   return env_->sync_dir(parent_path(whole));
 }
 
@@ -161,23 +186,32 @@ Status Outputs::tell(const std::string& unit, std::string payload) {
   }
   ASSIGN_OR_RETURN(const std::string half, work_path("units/" + unit));
   ASSIGN_OR_RETURN(auto writer, env_->create(half));
-  RETURN_IF_ERROR(writer->append(header_of(stamp_, payload)));
+  RETURN_IF_ERROR(writer->append(header_of(stamp_, payload.size())));
+  RETURN_IF_ERROR(writer->append(xxh3_128_hex(payload) + "\n"));
   RETURN_IF_ERROR(writer->append(payload));
   RETURN_IF_ERROR(writer->close());
   RETURN_IF_ERROR(env_->make_dirs(parent_path(told_path(unit))));
-  return env_->rename(half, told_path(unit));
+  return put(half, told_path(unit));
 }
 
 std::optional<std::string> Outputs::told(const std::string& unit) const {
   if (const auto found = told_.find(unit); found != told_.end()) return found->second;
   if (!env_->exists(told_path(unit))) return std::nullopt;
-  auto text = env_->read_file(told_path(unit));
-  if (!text.ok()) return std::nullopt;
-  const std::size_t line = text->find('\n');
-  if (line == std::string::npos) return std::nullopt;
-  std::string payload = text->substr(line + 1);
-  if (!text->starts_with(header_of(stamp_, payload))) return std::nullopt;
-  return payload;
+  const auto text = env_->read_file(told_path(unit));
+  const auto payload = text.ok() ? payload_of(*text, stamp_) : std::nullopt;
+  if (!payload || !text->starts_with(header_of(stamp_, payload->size()) + xxh3_128_hex(*payload)))
+    return std::nullopt;
+  return std::string(*payload);
+}
+
+bool Outputs::is_told(const std::string& unit) const {
+  if (told_.contains(unit)) return true;
+  if (!env_->exists(told_path(unit))) return false;
+  const auto mapped = env_->map_file(told_path(unit));
+  if (!mapped.ok()) return false;
+  const auto bytes = (*mapped)->bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return payload_of(text, stamp_).has_value();
 }
 
 void Outputs::tidy() {

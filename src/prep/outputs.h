@@ -52,6 +52,8 @@ class Outputs {
   Status tell(const std::string& unit, std::string payload);
   // Nothing if nobody told it, or it is damaged, or of another stamp.
   std::optional<std::string> told(const std::string& unit) const;
+  // Told under this stamp and as long as it was; what is in it only told() looks at.
+  bool is_told(const std::string& unit) const;
   std::string told_path(const std::string& unit) const { return path("prep/units/" + unit); }
 
   // Removes claims, what ranks told one another, and half-made files, once prep.json is there. What
@@ -61,6 +63,7 @@ class Outputs {
  private:
   Outputs(Env& env, std::string out_dir, std::string stamp, const PrepOptions& options);
   Status begin();
+  Status put(const std::string& from, const std::string& to);
   Status take_place();
   Result<std::unique_ptr<FileLock>> gate();
   Result<bool> others_work() const;

@@ -130,14 +130,17 @@ std::string RankRun::told_name(const std::string& stage, std::size_t i) const {
 }
 
 bool RankRun::is_told(const std::string& stage, std::size_t i) const {
-  return outputs_.told(told_name(stage, i)).has_value();
+  return outputs_.is_told(told_name(stage, i));
 }
 
-Result<std::string> RankRun::told(const std::string& stage, std::size_t i) const {
-  auto payload = outputs_.told(told_name(stage, i));
-  if (payload) return std::move(*payload);
-  return failed("{}: was there and is lost or damaged now; run the same command again",
-                outputs_.told_path(told_name(stage, i)));
+Result<std::string> RankRun::told(const std::string& stage, std::size_t i,
+                                  Status (RankRun::*make)(std::size_t)) {
+  const std::string name = told_name(stage, i);
+  if (auto payload = outputs_.told(name)) return std::move(*payload);
+  if (finished_()) return Error{"other ranks finished the prep meanwhile", ErrorKind::try_again};
+  RETURN_IF_ERROR((this->*make)(i));
+  if (auto payload = outputs_.told(name)) return std::move(*payload);
+  return failed("{}: is damaged as soon as it is written", outputs_.told_path(name));
 }
 
 Status RankRun::read() {
@@ -207,10 +210,10 @@ Status RankRun::count_words(std::size_t i) {
   return outputs_.tell(told_name("words", i), trainer.counts());
 }
 
-Result<text::Tokenizer> RankRun::train_tokenizer() const {
+Result<text::Tokenizer> RankRun::train_tokenizer() {
   text::BpeTrainer trainer(train_options(spec_));
   for (const std::size_t i : documents_) {
-    ASSIGN_OR_RETURN(const std::string counts, told("words", i));
+    ASSIGN_OR_RETURN(const std::string counts, told("words", i, &RankRun::count_words));
     RETURN_IF_ERROR(trainer.add_counts(counts));
   }
   return trainer.train();
@@ -238,7 +241,7 @@ Status RankRun::tell_texts(std::size_t i) {
 Status RankRun::find_duplicates() {
   corpus::Dedup dedup;
   for (const std::size_t i : documents_) {
-    ASSIGN_OR_RETURN(const std::string payload, told("texts", i));
+    ASSIGN_OR_RETURN(const std::string payload, told("texts", i, &RankRun::tell_texts));
     std::size_t at = payload.find('\n');
     const auto source = source_from_json(payload.substr(0, at));
     CHECK(source.has_value(), "{}", outputs_.told_path(told_name("texts", i)));
@@ -292,7 +295,10 @@ Status RankRun::make_shards(std::size_t i) {
   drop_duplicates(unit, keep_[i]);
   describe(unit, source);
   RETURN_IF_ERROR(write_shards(unit, source));
+  // As before it was read, but for a table, which others need.
   unit.groups.clear();
+  prepared_[i] = false;
+  loaded_[i] = unit.table.has_value();
   return outputs_.tell(told_name("shards", i), to_json(source));
 }
 
@@ -303,18 +309,23 @@ Status RankRun::write_shards(const Unit& unit, SourceSummary& source) {
   const std::vector<const corpus::Document*> documents[] = {shard_order(unit.groups, false, seed),
                                                             shard_order(unit.groups, true, seed)};
   std::optional<ShardCounts> counts[2];
-  for (const std::size_t side : {0, 1}) {
-    counts[side] = documents[side].empty()
-                       ? ShardCounts{}
-                       : finished_shard(env_, outputs_.path(sides[side]), *tokenizer_);
-  }
-  if (!counts[0] || !counts[1]) {
+  const auto are_whole = [&] {
+    for (const std::size_t side : {0, 1}) {
+      counts[side] = documents[side].empty()
+                         ? ShardCounts{}
+                         : finished_shard(env_, outputs_.path(sides[side]), *tokenizer_);
+    }
+    return counts[0] && counts[1];
+  };
+  if (!are_whole()) {
     for (const std::size_t side : {0, 1}) {
       if (documents[side].empty()) continue;
       ASSIGN_OR_RETURN(const std::string prefix, outputs_.work_path(sides[side]));
       ASSIGN_OR_RETURN(counts[side], write_shard(env_, documents[side], *tokenizer_, prefix));
     }
-    RETURN_IF_ERROR(outputs_.commit_folder(folder));
+    const Status committed = outputs_.commit_folder(folder);
+    // Another that made the same may have come between; whole is whole.
+    if (!committed.ok() && !are_whole()) return committed;
   }
   source.documents_train = counts[0]->documents;
   source.tokens_train = counts[0]->tokens;

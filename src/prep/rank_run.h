@@ -48,7 +48,9 @@ class RankRun {
               const std::function<bool()>& is_done, const std::function<Status()>& make);
   std::string told_name(const std::string& stage, std::size_t i) const;
   bool is_told(const std::string& stage, std::size_t i) const;
-  Result<std::string> told(const std::string& stage, std::size_t i) const;
+  // What was told of a unit; what is damaged is made again.
+  Result<std::string> told(const std::string& stage, std::size_t i,
+                           Status (RankRun::*make)(std::size_t));
 
   Status read();
   Status load(std::size_t i);
@@ -57,7 +59,7 @@ class RankRun {
 
   Status make_tokenizer();
   Status count_words(std::size_t i);
-  Result<text::Tokenizer> train_tokenizer() const;
+  Result<text::Tokenizer> train_tokenizer();
   Status write_tokenizer();
 
   Status tell_texts(std::size_t i);

@@ -5,6 +5,7 @@
 #include "prep/names.h"
 #include "prep/rank_run.h"
 #include "prep/summary.h"
+#include "tokens/shard_format.h"
 
 namespace boreal::prep {
 
@@ -30,7 +31,7 @@ Status RankRun::tell_items(std::size_t i) {
 Status RankRun::write_items() {
   std::map<std::string, std::string> lines_of;
   for (const std::size_t i : tables_) {
-    ASSIGN_OR_RETURN(const std::string payload, told("eval", i));
+    ASSIGN_OR_RETURN(const std::string payload, told("eval", i, &RankRun::tell_items));
     for (std::size_t at = 0; at < payload.size();) {
       const std::size_t end = payload.find('\n', at);
       const std::string head = payload.substr(at, end - at);
@@ -65,7 +66,7 @@ Status RankRun::write_summary() {
   summary_.stamp = inputs_.stamp;
   summary_.inputs = inputs_.hashes;
   for (const std::size_t i : sources_) {
-    ASSIGN_OR_RETURN(const std::string payload, told("shards", i));
+    ASSIGN_OR_RETURN(const std::string payload, told("shards", i, &RankRun::make_shards));
     auto source = source_from_json(payload);
     CHECK(source.has_value(), "{}", outputs_.told_path(told_name("shards", i)));
     summary_.sources.push_back(std::move(*source));
@@ -83,20 +84,30 @@ Status RankRun::write_summary() {
   return outputs_.commit_file("prep.json", to_json(summary_));
 }
 
+// By name, not by what stands in the folders: nothing of anybody else, and nothing lost unnoticed.
 Status RankRun::list_files() {
-  std::vector<std::string> folders = {"tokenizer", "eval", "tables"};
-  for (const SourceSummary& source : summary_.sources) {
-    if (!source.train_prefix.empty()) folders.push_back(parent_path(source.train_prefix));
-  }
   std::vector<std::string> files;
-  if (joined_.rotation) files.push_back("facts.csv");
-  for (const std::string& folder : folders) {
-    if (!env_.exists(outputs_.path(folder))) continue;
-    ASSIGN_OR_RETURN(const auto names, env_.list_dir(outputs_.path(folder)));
-    for (const std::string& name : names) files.push_back(join_path(folder, name));
+  if (tokenizer_) files.emplace_back("tokenizer/tokenizer.json");
+  if (joined_.rotation) files.emplace_back("facts.csv");
+  for (const auto& [task, items] : summary_.eval_items) files.push_back("eval/" + task + ".jsonl");
+  for (const std::size_t i : tables_) {
+    const Unit& unit = units_[i];
+    if (unit.table->spec.drafted) files.push_back("tables/" + unit.input.name + ".yaml");
+  }
+  for (const SourceSummary& source : summary_.sources) {
+    for (const std::string& prefix : {source.train_prefix, source.valid_prefix}) {
+      if (prefix.empty()) continue;
+      for (const std::string_view key : tokens::kFileKeys)
+        files.push_back(fmt::format("{}.{}", prefix, key));
+      files.push_back(prefix + std::string(tokens::kMetaSuffix));
+    }
   }
   for (const std::string& file : files) {
-    ASSIGN_OR_RETURN(summary_.files[file], env_.file_size(outputs_.path(file)));
+    const auto bytes = env_.file_size(outputs_.path(file));
+    if (!bytes.ok())
+      return failed("{}: was written and is lost; run the same command again",
+                    bytes.error().message);
+    summary_.files[file] = *bytes;
   }
   return Done{};
 }

@@ -37,6 +37,14 @@ class KillingEnv final : public FailingEnv {
   }
 };
 
+// A file system that carries no locks between hosts: everybody gets every lock.
+class LocklessEnv final : public FailingEnv {
+ public:
+  Result<std::unique_ptr<FileLock>> lock(const std::string& /*path*/) override {
+    return std::make_unique<FileLock>();
+  }
+};
+
 class PrepRanks : public PrepFixture {
  protected:
   void SetUp() override {
@@ -188,6 +196,26 @@ TEST_F(PrepRanks, ARankWhoseDiskIsFullStopsAndTheOthersGoOn) {
   const auto result = run_rank(env, 1, 2);
   ASSERT_TRUE(result.ok()) << result.error().message;
   expect_whole();
+}
+
+TEST_F(PrepRanks, WithoutLocksRanksMayDisturbOneAnotherAndTheNextRunIsWhole) {
+  for (int round = 0; round < 10; ++round) {
+    begin_anew();
+    std::vector<std::thread> threads;
+    for (std::int64_t rank = 0; rank < 3; ++rank) {
+      threads.emplace_back([&, rank] {
+        LocklessEnv lockless;
+        const auto result = run_rank(lockless, rank, 3);
+        EXPECT_TRUE(result.ok() || result.error().kind == ErrorKind::failed)
+            << result.error().message;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    LocklessEnv lockless;
+    const auto result = run_rank(lockless, 0, 2);
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    expect_whole();
+  }
 }
 
 TEST_F(PrepRanks, WhatARankToldAndIsDamagedOrCutIsMadeAgain) {
