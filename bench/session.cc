@@ -28,7 +28,8 @@ Session::Session(const Options& options)
     : options_(options), pool_(options.threads), ctx_(device::cpu_context(pool_)) {
   peak_ = kernels::measure_flops(ctx_, kPeakS);
   read_gb_per_s_ = kernels::measure_read_bandwidth(ctx_, kReadBytes, kPeakS) / 1e9;
-  if (!options.oracle.empty()) peer_ = std::make_unique<Peer>(options.oracle, options.threads);
+  if (!options.oracle.empty())
+    peer_ = std::make_unique<Peer>(Peer::torch(options.oracle, options.threads));
   const auto machine = [&](const char* name, double value, const char* unit) {
     print(std::string("machine.") + name, unit, {value, value, value}, 1, name, nullptr);
   };
@@ -56,7 +57,12 @@ void Session::measure(const Case& c) {
   const Clock& clock = Clock::real();
   const auto seconds_of = [&](std::int64_t repeats) {
     const double start = clock.now_s();
-    for (std::int64_t i = 0; i < repeats; ++i) c.run();
+    for (std::int64_t i = 0; i < repeats; ++i) {
+      if (c.elsewhere)
+        c.elsewhere(0);
+      else
+        c.run();
+    }
     return clock.now_s() - start;
   };
   seconds_of(1);  // first touch of all memory
@@ -70,7 +76,9 @@ void Session::measure(const Case& c) {
       theirs.push_back(c.units / peer_->seconds_of_a_run(kSampleS));
       std::this_thread::sleep_for(kPause);
     }
-    ours.push_back(c.units * static_cast<double>(repeats) / seconds_of(repeats));
+    const double seconds =
+        c.elsewhere ? c.elsewhere(kSampleS) : seconds_of(repeats) / static_cast<double>(repeats);
+    ours.push_back(c.units / seconds);
     if (with_peer) std::this_thread::sleep_for(kPause);
   }
   const Spread mine = spread_of(ours);

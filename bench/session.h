@@ -34,6 +34,9 @@ struct Case {
   std::string peak_name;  // "bf16", "fp32", "memory"
   std::string peer;       // what peer_torch.py is to do; empty: it has no such case
   std::function<void()> run;
+  // Instead of run, for what runs in other processes: repeats it for at least so long; the seconds
+  // of one run.
+  std::function<double(double sample_s)> elsewhere = {};
 };
 
 class Session {

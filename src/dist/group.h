@@ -9,7 +9,8 @@
 // Every rank of the group calls the same collectives in the same order, whatever other groups it
 // calls in between; all ranks of the world call those of all groups in one order that fits. A
 // collective may still run when the call returns: its tensors must stay as they are until
-// Event::wait() has returned. Collectives of one rank run in the order of the calls.
+// Event::wait() has returned, also on the way out with an error. Collectives of one rank run in the
+// order of the calls.
 //
 // Trouble (a rank is missing, ranks disagree) is thrown as Failure (failure.h).
 // Thread rule: the thread that owns the rank.

@@ -8,7 +8,7 @@ namespace boreal::dist {
 namespace {
 
 // What is laid down is still in the second cache when the other rank comes for it.
-constexpr std::int64_t kChunkMax = 512 << 10;
+constexpr std::int64_t kChunkMax = 256 << 10;
 
 std::size_t at(std::int64_t index) {
   return static_cast<std::size_t>(index);
@@ -29,7 +29,7 @@ ShelfTransport::ShelfTransport(const Meeting& meeting, const Watch& watch,
       rank_(rank),
       shelves_(std::move(shelves)),
       chunk_(std::min(kChunkMax, static_cast<std::int64_t>(shelves_[0].size()) /
-                                     (2 * static_cast<std::int64_t>(ranks.size())) / 64 * 64)),
+                                     (2 * static_cast<std::int64_t>(ranks.size() - 1)) / 64 * 64)),
       calls_(ranks.size()),
       chunks_(ranks.size()) {}
 
@@ -41,7 +41,8 @@ void ShelfTransport::give_up(std::vector<std::int64_t> missing) const {
 std::byte* ShelfTransport::place(std::int64_t owner, std::int64_t reader, std::int64_t step,
                                  bool shared) const {
   const std::int64_t half = static_cast<std::int64_t>((steps_ + count(step)) % 2);
-  return shelves_[at(owner)].data() + (half * size() + (shared ? 0 : reader)) * chunk_;
+  const std::int64_t board = shared ? 0 : (reader < owner ? reader : reader - 1);
+  return shelves_[at(owner)].data() + (half * (size() - 1) + board) * chunk_;
 }
 
 void ShelfTransport::lay_down(std::span<const Part> to, std::int64_t step) {
