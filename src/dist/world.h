@@ -54,7 +54,7 @@ class World {
   const Group& group(std::span<const std::int64_t> ranks, std::string_view axis);
 
   // What messages about this rank say of it: its mesh coordinate, and the step it is in.
-  void describe(std::string coordinate);
+  void describe(const std::string& coordinate);
   void at_step(std::int64_t step);
 
   // Since the last take_traffic() (or the start). Not while collectives run.
