@@ -56,6 +56,11 @@ class Session {
   bool wants(const std::string& name) const;
   // Runs and prints the case unless the filter leaves it out.
   void measure(const Case& c);
+  // The same, its runs taking turns with those of another way to do the same work, `name`, instead
+  // of a peer's.
+  void compare(const Case& c, const std::function<void()>& other, const std::string& name);
+  // A figure that is no rate of a case: a share of what.
+  void note(const std::string& name, double share, const std::string& of) const;
 
  private:
   // Median, smallest and largest of some rates.
@@ -64,7 +69,8 @@ class Session {
   };
   static Spread spread_of(std::vector<double> rates);
   void print(const std::string& name, const std::string& unit, const Spread& ours,
-             double share_of_peak, const std::string& peak_name, const Spread* peer) const;
+             double share_of_peak, const std::string& peak_name, const Spread* peer,
+             const std::string& peer_name = "pytorch eager") const;
 
   Options options_;
   device::Pool pool_;
