@@ -1,6 +1,8 @@
 // Training steps of GPT-2 124M, batch 4 x 1,024: data parallel on two ranks with one thread each,
 // against one rank with two threads, in turns. What the ranks say to one another, and how much of
 // it hides behind arithmetic. BOREAL_WRITE_DOCS=1 draws docs/mesh_overlap.svg.
+#include <fmt/format.h>
+
 #include <barrier>
 #include <cmath>
 #include <cstdlib>
@@ -11,7 +13,7 @@
 #include "bench/training_case.h"
 #include "device/machine.h"
 #include "dist/place_rank.h"
-#include "monitor/svg.h"
+#include "monitor/chart.h"
 #include "optim/schedule.h"
 #include "train/replica.h"
 
