@@ -65,10 +65,11 @@ class World {
 };
 
 // Calls body once for each rank of the world that `kind` names (single, threads:N, mpi), each in
-// its own thread or process, and ends the world. The error of the first rank that has one. A rank
-// that throws Failure prints one line that names it, and ends the others: with MPI the whole job.
-// usage: a world this build or launch cannot give (what to install; started by a launcher as one of
-// several ranks without --world mpi, or the other way round).
+// its own thread or process, and ends the world. The error of the first rank that has one; of
+// several processes rank 0 has its message, and the others an empty one. A rank that throws Failure
+// prints one line that names it, and ends the others: with MPI the whole job. usage: a world this
+// build or launch cannot give (what to install; started by a launcher as one of several ranks
+// without --world mpi, or the other way round).
 Status run_world(const std::string& kind, const WorldOptions& options,
                  const std::function<Status(World&)>& body);
 
