@@ -66,7 +66,8 @@ Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& h
   if (how.ledger) RETURN_IF_ERROR(world.all().agree(world.is_main() ? take_ledger(run) : Done{}));
   const device::Placement placement = dist::place_rank(world, machine, spec.threads);
   const std::int64_t threads = spec.threads * world.local_size();
-  if (world.is_main() && threads > machine.cores)
+  // A rank that was bound sees its own cores only; pinned threads have one each.
+  if (world.is_main() && placement.pins.empty() && threads > machine.cores)
     std::fprintf(
         stderr, "warning: threads is %ld%s, but this machine has %ld cores: it is slower\n",
         static_cast<long>(spec.threads),
