@@ -94,15 +94,25 @@ TEST_F(RanksBadInput, ASecondJobOnOneOutIsToldWhoHoldsItHoweverManyRanksEachHas)
 
 TEST_F(RanksBadInput, ADiskThatTakesNoMoreOfOneRankEndsAllAndLeavesTheCheckpointsBefore) {
   NEEDS_MPIRUN();
-  const auto program = start_on(kPair, train_line("out", {"--set", "train.steps=1000000"}));
-  ASSERT_TRUE(program->wait_until([&] { return !checkpoints("out").empty(); }));
-  const rlimit limit{1000, RLIM_INFINITY};
-  ASSERT_EQ(::prlimit(rank_processes().at(1), RLIMIT_FSIZE, &limit, nullptr), 0);
-  expect_one_error(program->wait(), 1, {"was not saved", "rank-1.bin", "File too large"});
-  EXPECT_FALSE(saving("out"));
-  const std::string last = last_checkpoint("out");
-  expect_error(run({"export", "--checkpoint", last, "--to", "hf"}), 0, {});
-  EXPECT_EQ(leftovers("out"), std::vector<std::string>{});
+  struct Way {
+    std::int64_t rank;
+    const char* file;  // that can grow no more
+  };
+  for (const Way& way : {Way{1, "rank-1.bin"}, {0, "metrics.jsonl"}}) {
+    const std::vector<std::string> longer = {"--set", "train.steps=1000000"};
+    const std::string out = fmt::format("out_{}", way.rank);
+    const auto program = start_on(kPair, train_line(out, longer));
+    ASSERT_TRUE(program->wait_until([&] { return !checkpoints(out).empty(); }));
+    const rlimit limit{1000, RLIM_INFINITY};
+    ASSERT_EQ(::prlimit(rank_processes().at(way.rank), RLIMIT_FSIZE, &limit, nullptr), 0);
+    const Outcome outcome = program->wait();
+    expect_error(outcome, 1, {way.file, "File too large"});
+    expect_said_once(outcome.err);
+    EXPECT_TRUE(all_gone());
+    EXPECT_FALSE(saving(out));
+    expect_error(run({"export", "--checkpoint", last_checkpoint(out), "--to", "hf_" + out}), 0, {});
+    EXPECT_EQ(leftovers(out), std::vector<std::string>{});
+  }
 }
 
 }  // namespace
