@@ -37,17 +37,20 @@ class Ranks {
  public:
   Ranks() : thread_([this] { run(); }) { turn_.arrive_and_wait(); }
   ~Ranks() {
-    over_ = true;
-    turn_.arrive_and_wait();
-    thread_.join();
+    if (thread_.joinable()) (void)finish();
   }
 
   void step() {
     turn_.arrive_and_wait();
     turn_.arrive_and_wait();
   }
-  // Rank 0's, of all steps but the first.
-  const dist::Traffic& traffic() const { return traffic_; }
+  // Ends them. Rank 0's traffic, of all steps but the first.
+  const dist::Traffic& finish() {
+    over_ = true;
+    turn_.arrive_and_wait();
+    thread_.join();
+    return traffic_;
+  }
 
  private:
   void run() {
@@ -124,15 +127,12 @@ void run_cases(Session& session) {
   const tokens::Batch batch = random_batch(kRows, kSequence, 50257);
   std::int64_t number = 0;
   c.peak_per_s = session.peak_gflops(DType::bf16) * 1e9 / alone.model().flops_per_token(kSequence);
-  dist::Traffic traffic;
-  {
-    Ranks ranks;
-    c.run = [&] { ranks.step(); };
-    session.compare(
-        c, [&] { step(alone, batch, ++number); }, "one rank with two threads");
-    traffic = ranks.traffic();
-  }
-  report_overlap(session, traffic);
+  Ranks ranks;
+  c.run = [&] { ranks.step(); };
+  session.compare(
+      c, [&] { step(alone, batch, ++number); },
+      fmt::format("one rank with {} threads", session.ctx().threads));
+  report_overlap(session, ranks.finish());
 }
 
 }  // namespace boreal::bench

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "app/parser.h"
+#include "dist/launch.h"
 #include "spec/node.h"
 
 namespace boreal::app {
@@ -51,6 +52,8 @@ Status flush_output() {
 
 int report(const Error& error) {
   std::fflush(stdout);
+  if (error.message.empty()) return exit_code(error.kind);  // another rank tells it
+  dist::let_main_rank_speak(dist::read_launch());
   std::fprintf(stderr, "boreal: %s\n", error.message.c_str());
   return exit_code(error.kind);
 }

@@ -25,11 +25,13 @@ Status take_ledger(Run& run) {
   return Done{};
 }
 
-Result<dist::DeviceMesh> mesh_of(dist::World& world, const spec::RunSpec& spec, bool imagined) {
+Result<dist::DeviceMesh> mesh_of(dist::World& world, const spec::RunSpec& spec,
+                                 const Opening& how) {
+  if (!how.meshed) return dist::DeviceMesh();
   const dist::Layout layout(spec.mesh);
   RETURN_IF_ERROR(dist::check_layout(spec.mesh, spec::mesh_work(spec),
-                                     imagined ? layout.ranks() : world.size()));
-  if (imagined) return dist::DeviceMesh::imagined(layout, 0);
+                                     how.imagined ? layout.ranks() : world.size()));
+  if (how.imagined) return dist::DeviceMesh::imagined(layout, 0);
   return dist::DeviceMesh::make(world, spec.mesh);
 }
 
@@ -50,7 +52,7 @@ Result<spec::RunSpec> read_spec(const Arguments& args) {
 Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& how) {
   Env& env = Env::real();
   ASSIGN_OR_RETURN(spec::RunSpec spec, read_spec(args));
-  ASSIGN_OR_RETURN(const dist::DeviceMesh mesh, mesh_of(world, spec, how.imagined));
+  ASSIGN_OR_RETURN(const dist::DeviceMesh mesh, mesh_of(world, spec, how));
   const device::Machine machine = device::read_machine(env);
   Run run{.env = env,
           .clock = Clock::real(),
@@ -64,7 +66,8 @@ Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& h
   if (how.ledger) RETURN_IF_ERROR(world.all().agree(world.is_main() ? take_ledger(run) : Done{}));
   const device::Placement placement = dist::place_rank(world, machine, spec.threads);
   const std::int64_t threads = spec.threads * world.local_size();
-  if (world.is_main() && threads > machine.cores)
+  // A rank that was bound sees its own cores only; pinned threads have one each.
+  if (world.is_main() && placement.pins.empty() && threads > machine.cores)
     std::fprintf(
         stderr, "warning: threads is %ld%s, but this machine has %ld cores: it is slower\n",
         static_cast<long>(spec.threads),

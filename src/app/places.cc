@@ -21,6 +21,18 @@ Result<std::string> find_model(Env& env, const std::string& folder, bool quiet) 
   return folder;
 }
 
+Result<std::string> find_model(Env& env, const dist::World& world, const std::string& folder,
+                               bool quiet) {
+  return found_by_main(world, [&] { return find_model(env, folder, quiet); });
+}
+
+Result<std::string> found_by_main(const dist::World& world,
+                                  const std::function<Result<std::string>()>& find) {
+  const Result<std::string> found = world.is_main() ? find() : Result<std::string>("");
+  RETURN_IF_ERROR(world.all().agree(found.ok() ? Status(Done{}) : found.error()));
+  return world.all().gather_texts(*found).front();
+}
+
 Status check_file_to_write(Env& env, const std::string& option, const std::string& path) {
   if (env.is_dir(path))
     return wrong_usage("{}: {} is a folder; name the file to write", option, path);

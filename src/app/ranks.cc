@@ -5,12 +5,13 @@
 
 namespace boreal::app {
 
-Status on_ranks_of_spec(const Arguments& args, const std::function<Status(Run&)>& body) {
+Status on_ranks_of_spec(const Arguments& args, const std::function<Status(Run&)>& body,
+                        const Opening& how) {
   ASSIGN_OR_RETURN(const spec::RunSpec spec, read_spec(args));
   const dist::WorldOptions options{.time_limit_s = spec.dist.time_limit_s,
                                    .debug = spec.dist.debug};
   return dist::run_world(spec.world, options, [&](dist::World& world) -> Status {
-    ASSIGN_OR_RETURN(Run run, open_run(args, world));
+    ASSIGN_OR_RETURN(Run run, open_run(args, world, how));
     return body(run);
   });
 }

@@ -10,7 +10,8 @@
 namespace boreal::app {
 
 // Reads the spec, starts its world and calls body with a run on every rank.
-Status on_ranks_of_spec(const Arguments& args, const std::function<Status(Run&)>& body);
+Status on_ranks_of_spec(const Arguments& args, const std::function<Status(Run&)>& body,
+                        const Opening& how = {});
 
 // A verb that starts from a model's folder: the ranks of --world share each layer.
 struct Seat {

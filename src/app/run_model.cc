@@ -33,10 +33,7 @@ Result<std::string> read_input(Env& env, const std::string& path) {
 // What rank 0 reads, on every rank: stdin is its own. Without `read` the text itself.
 Result<std::string> read_once(Seat& seat, bool read, const std::string& path) {
   if (!read) return path;
-  Result<std::string> text =
-      seat.world.is_main() ? read_input(Env::real(), path) : Result<std::string>("");
-  RETURN_IF_ERROR(seat.world.all().agree(text.ok() ? Status(Done{}) : text.error()));
-  return seat.world.all().gather_texts(*text).front();
+  return found_by_main(seat.world, [&] { return read_input(Env::real(), path); });
 }
 
 infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequences) {
@@ -49,7 +46,7 @@ infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequen
 Status generate_verb(const Arguments& args, Seat& seat) {
   Env& env = Env::real();
   const bool main = seat.world.is_main();
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet || !main));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, seat.world, args.model, args.quiet));
   ASSIGN_OR_RETURN(infer::Session session,
                    infer::open_session(env, *seat.pool, folder, seat.world.all()));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
@@ -98,7 +95,7 @@ Status logits_verb(const Arguments& args, Seat& seat) {
   RETURN_IF_ERROR(
       seat.world.all().agree(main ? check_file_to_write(env, "--to", args.to) : Done{}));
   ASSIGN_OR_RETURN(const std::string text, read_once(seat, true, args.in));
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet || !main));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, seat.world, args.model, args.quiet));
   ASSIGN_OR_RETURN(infer::Session session,
                    infer::open_session(env, *seat.pool, folder, seat.world.all()));
   std::vector<std::int32_t> ids;
@@ -134,7 +131,7 @@ Status eval_of_model_verb(const Arguments& args, Seat& seat) {
   Env& env = Env::real();
   const bool main = seat.world.is_main();
   ASSIGN_OR_RETURN(const std::vector<eval::Item> items, read_tasks(env, args.tasks, "", 0));
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.model, args.quiet || !main));
+  ASSIGN_OR_RETURN(const std::string folder, find_model(env, seat.world, args.model, args.quiet));
   ASSIGN_OR_RETURN(infer::Session session,
                    infer::open_session(env, *seat.pool, folder, seat.world.all()));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());

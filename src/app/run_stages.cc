@@ -170,7 +170,7 @@ Status eval_verb(const Arguments& args, Run& run) {
 }  // namespace
 
 Status run_prep(const Arguments& args) {
-  return on_ranks_of_spec(args, [&](Run& run) { return prep_verb(args, run); });
+  return on_ranks_of_spec(args, [&](Run& run) { return prep_verb(args, run); }, {.meshed = false});
 }
 
 Status run_train(const Arguments& args) {

@@ -37,6 +37,13 @@ Result<std::string> newest_checkpoint(const Run& run) {
   return newest.dir;
 }
 
+// The folder that `model` stands for; "": the run's own.
+Result<std::string> model_to_use(const Run& run, const std::string& model) {
+  return found_by_main(run.world, [&] {
+    return model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet);
+  });
+}
+
 // A path of the spec as prep looks for it: under data.root, else from the working folder.
 std::string input_path(const Run& run, const std::string& path, const std::string& ending = {}) {
   const std::string under_root = join_path(run.spec.data.root, path);
@@ -253,8 +260,7 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
                                const std::vector<std::string>& tasks) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   RETURN_IF_ERROR(begin_stage(run, "eval", input_hash(run, input)));
-  ASSIGN_OR_RETURN(const std::string folder,
-                   model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
+  ASSIGN_OR_RETURN(const std::string folder, model_to_use(run, model));
   ASSIGN_OR_RETURN(infer::Session session,
                    infer::open_session(run.env, *run.pool, folder, run.mesh.tp()));
   const std::int64_t context = session.model->config().context;
@@ -303,8 +309,7 @@ Result<EvalOutcome> eval_stage(Run& run, const prep::PrepSummary& prep, const st
 Result<std::vector<Completed>> sample_stage(Run& run, const std::string& model) {
   std::vector<Completed> all;
   if (run.spec.eval.prompts.empty()) return all;
-  ASSIGN_OR_RETURN(const std::string folder,
-                   model.empty() ? newest_checkpoint(run) : find_model(run.env, model, run.quiet));
+  ASSIGN_OR_RETURN(const std::string folder, model_to_use(run, model));
   ASSIGN_OR_RETURN(infer::Session session,
                    infer::open_session(run.env, *run.pool, folder, run.mesh.tp()));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());

@@ -43,6 +43,7 @@ Result<spec::RunSpec> read_spec(const Arguments& args);
 struct Opening {
   bool ledger = true;     // makes the output folder and takes its lock; false: only reads
   bool imagined = false;  // a world of one looks at rank 0 of the spec's mesh, whatever its size
+  bool meshed = true;     // false: any number of ranks will do, and the mesh is this rank alone
 };
 // Reads and checks the spec. On every rank, as all that follows.
 Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& how = {});

@@ -119,6 +119,8 @@ std::vector<std::string> differences(const Origin& saved, const Origin& now) {
   compare("tokenizer", saved.tokenizer_fingerprint, now.tokenizer_fingerprint);
   compare("data", saved.data_fingerprint, now.data_fingerprint);
   compare("instruction set", saved.isa, now.isa);
+  // Checkpoints from before there was this key do not say it.
+  if (!saved.layout.empty() && !now.layout.empty()) compare("layout", saved.layout, now.layout);
   std::map<std::string, std::pair<std::string, std::string>> versions;
   for (const auto& [library, version] : saved.versions) versions[library].first = version;
   for (const auto& [library, version] : now.versions) versions[library].second = version;

@@ -29,6 +29,7 @@ struct Origin {
   std::string data_fingerprint;    // of the training and validation data
   std::int64_t data_position = 0;  // global batches drawn so far
   std::string isa;
+  std::string layout;  // of the ranks, as dist::Layout::text(); "" where nobody said it
   std::map<std::string, std::string> versions;  // library -> version
 };
 

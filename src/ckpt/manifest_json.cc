@@ -84,12 +84,14 @@ json file_json(const FileRecord& file) {
 }
 
 json origin_json(const Origin& origin) {
-  return {{"spec_hash", origin.spec_hash},
-          {"tokenizer_fingerprint", origin.tokenizer_fingerprint},
-          {"data_fingerprint", origin.data_fingerprint},
-          {"data_position", origin.data_position},
-          {"isa", origin.isa},
-          {"versions", origin.versions}};
+  json out = {{"spec_hash", origin.spec_hash},
+              {"tokenizer_fingerprint", origin.tokenizer_fingerprint},
+              {"data_fingerprint", origin.data_fingerprint},
+              {"data_position", origin.data_position},
+              {"isa", origin.isa}};
+  if (!origin.layout.empty()) out["layout"] = origin.layout;
+  out["versions"] = origin.versions;
+  return out;
 }
 
 // One tensor a line, so that people can read and grep it.
@@ -231,6 +233,7 @@ Origin origin_of(const json& object, std::string& fault) {
   origin.data_fingerprint = fields.optional_text("data_fingerprint");
   origin.data_position = fields.integer("data_position");
   origin.isa = fields.text("isa");
+  origin.layout = fields.optional_text("layout");
   const json& versions = fields.object("versions");
   Fields versions_fields(versions, fault);
   for (const auto& [library, version] : versions.items())

@@ -1,12 +1,17 @@
 #include "dist/launch.h"
 
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
+#include <utility>
 
 namespace boreal::dist {
 
 namespace {
+
+constexpr auto kMainRankSpeaks = std::chrono::seconds(2);
 
 std::int64_t number(const char* text) {
   if (text == nullptr) return 0;
@@ -19,13 +24,15 @@ std::int64_t number(const char* text) {
 }  // namespace
 
 Launch read_launch(const std::function<const char*(const char*)>& look_up) {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"})
-    if (const std::int64_t ranks = number(look_up(name)); ranks >= 1) return {ranks, name};
+  for (const auto& [size, rank] :
+       {std::pair{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"}, {"PMI_SIZE", "PMI_RANK"}})
+    if (const std::int64_t ranks = number(look_up(size)); ranks >= 1)
+      return {ranks, size, number(look_up(rank))};
   // A shell inside an allocation has SLURM_NTASKS too: only a step that is a program has these.
   const bool step = look_up("SLURM_PROCID") != nullptr && look_up("SLURM_STEP_ID") != nullptr &&
                     look_up("SLURM_STEP_NUM_TASKS") != nullptr;
   if (const std::int64_t ranks = number(look_up("SLURM_STEP_NUM_TASKS")); step && ranks >= 1)
-    return {ranks, "SLURM_STEP_NUM_TASKS"};
+    return {ranks, "SLURM_STEP_NUM_TASKS", number(look_up("SLURM_PROCID"))};
   return {};
 }
 
@@ -48,6 +55,10 @@ Status check_size(std::int64_t mpi_ranks, const Launch& launch) {
       "the launcher started {} ranks ({}), but MPI counts {}: the launcher is of another MPI than "
       "the one this program was built with; start it with that one's mpirun",
       launch.ranks, launch.variable, mpi_ranks);
+}
+
+void let_main_rank_speak(const Launch& launch) {
+  if (launch.rank > 0) std::this_thread::sleep_for(kMainRankSpeaks);
 }
 
 void print_last_line(const std::string& line) {

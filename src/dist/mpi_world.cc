@@ -25,8 +25,6 @@ constexpr double kGraceS = 3.0;
 // What another rank of the host has begun to end ends within this, or is ended.
 constexpr auto kDyingWord = std::chrono::seconds(5);
 
-constexpr auto kAfterTheMainRank = std::chrono::seconds(2);
-
 Seat seat_of(const MpiPort& port) {
   const auto own = std::ranges::find(port.local(), port.rank()) - port.local().begin();
   return {port.rank(), port.size(), own, static_cast<std::int64_t>(port.local().size()), "mpi"};
@@ -198,9 +196,10 @@ Status run_mpi(const WorldOptions& options, const std::function<Status(World&)>&
     status = end_together(state, std::move(status), options);
   }
   port->close();
-  // mpirun ends a job at the first process that fails: let it be the one whose words count.
-  if (!status.ok() && port->rank() != 0) std::this_thread::sleep_for(kAfterTheMainRank);
-  return status;
+  if (status.ok() || port->rank() == 0) return status;
+  // mpirun ends a job at the first process that fails: let it be the one that has the words.
+  let_main_rank_speak({.ranks = port->size(), .rank = port->rank()});
+  return Error{"", status.error().kind};
 }
 
 }  // namespace boreal::dist

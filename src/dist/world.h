@@ -65,10 +65,10 @@ class World {
 };
 
 // Calls body once for each rank of the world that `kind` names (single, threads:N, mpi), each in
-// its own thread or process, and ends the world. The error of the first rank that has one; with MPI
-// all ranks return it, and rank 0 first, so let rank 0 alone tell it. A rank that throws Failure,
-// or returns an error that the others do not come to, ends them: threads by a Failure of their next
-// collective, with MPI the whole job after one line on stderr that names the rank.
+// its own thread or process, and ends the world. The error of the first rank that has one; of
+// several processes rank 0 has its message, and the others an empty one. A rank that throws
+// Failure, or returns an error that the others do not come to, ends them: threads by a Failure of
+// their next collective, with MPI the whole job after one line on stderr that names the rank.
 // usage: a world this build or launch cannot give (what to install; started by a launcher as one of
 // several ranks without --world mpi, or the other way round).
 Status run_world(const std::string& kind, const WorldOptions& options,

@@ -46,7 +46,7 @@ Engine::Engine(const model::Decoder& model, nn::WeightSource& weights, const dev
   const model::DecoderConfig& c = model.config();
   CHECK_LE(limits.capacity, c.context);
   CHECK_GE(limits.rows, limits.sequences);
-  const Shape shape{limits.sequences * limits.capacity, c.kv_heads * c.head_dim()};
+  const Shape shape{limits.sequences * limits.capacity, model.local_kv_heads() * c.head_dim()};
   const std::int64_t each = shape.elements() * static_cast<std::int64_t>(bytes_of(c.dtype));
   cache_memory_ = Block(each * 2 * c.layers);
   for (std::int64_t i = 0; i < c.layers; ++i)

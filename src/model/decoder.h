@@ -58,6 +58,10 @@ class Decoder {
 
   // Units of Parameter::unit: the embedding, the blocks, the head.
   std::int64_t units() const { return config_.layers + 2; }
+  // Key heads whose rows of nn::LayerState this rank keeps.
+  std::int64_t local_kv_heads() const {
+    return nn::Attention::local_kv_heads(config_.kv_heads, tp_);
+  }
 
   nn::Tape make_tape() const { return nn::Tape(ids_.count()); }
 

@@ -13,6 +13,7 @@ using tensor::Tensor;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 class Checkpoints : public CheckpointTest {
  protected:
@@ -286,6 +287,30 @@ TEST(Origin, DifferencesAreToldOneByOne) {
                   "now",
                   "version of MPI was '' when the checkpoint was saved and is '4.1' now",
                   HasSubstr("version of boreal was '0.1.0'")));
+}
+
+TEST(Origin, ALayoutThatChangedIsToldWhereBothSaidOne) {
+  Origin saved = options_of(1).origin;
+  Origin now = saved;
+  saved.layout = "dp_shard 2";
+  EXPECT_THAT(differences(saved, now), IsEmpty());
+  EXPECT_THAT(differences(now, saved), IsEmpty());
+  now.layout = "one rank";
+  EXPECT_THAT(differences(saved, now),
+              ElementsAre("layout was 'dp_shard 2' when the checkpoint was saved and is 'one "
+                          "rank' now"));
+}
+
+TEST(Origin, TheLayoutIsKeptByTheManifestAndIsNoKeyWhereNobodySaidIt) {
+  Manifest manifest{.ranks = 1, .loss = {}, .origin = options_of(1).origin};
+  manifest.files = {{.name = data_file_name(0), .bytes = 0, .hash = {}}};
+  const std::string without = encode(manifest).value();
+  EXPECT_THAT(without, Not(HasSubstr("layout")));
+  EXPECT_EQ(decode_manifest("manifest.json", without).value().origin.layout, "");
+  manifest.origin.layout = "dp_shard 2 x tp 2";
+  const std::string with = encode(manifest).value();
+  EXPECT_THAT(with, HasSubstr("\"layout\":\"dp_shard 2 x tp 2\""));
+  EXPECT_EQ(decode_manifest("manifest.json", with).value().origin.layout, "dp_shard 2 x tp 2");
 }
 
 }  // namespace

@@ -27,6 +27,15 @@ TEST(Launch, IsReadFromWhatEachLauncherSets) {
   EXPECT_EQ(launch({{"PMI_SIZE", "many"}}).ranks, 1);
 }
 
+TEST(Launch, SaysWhichRankThisProcessIs) {
+  EXPECT_EQ(launch({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}}).rank, 3);
+  EXPECT_EQ(launch({{"PMI_SIZE", "8"}, {"PMI_RANK", "5"}}).rank, 5);
+  EXPECT_EQ(
+      launch({{"SLURM_PROCID", "2"}, {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_NUM_TASKS", "16"}}).rank,
+      2);
+  EXPECT_EQ(launch({{"OMPI_COMM_WORLD_RANK", "3"}}).rank, 0) << "no launcher";
+}
+
 TEST(Launch, IsNoneInAShellInsideAnAllocation) {
   EXPECT_EQ(launch({{"SLURM_NTASKS", "16"}, {"SLURM_JOB_ID", "7"}}).ranks, 1);
 }

@@ -27,9 +27,11 @@ std::string text_of(const std::string& path) {
 }  // namespace
 
 Program::Program(const std::string& working_dir, const std::string& log_dir,
-                 const std::vector<std::string>& arguments)
+                 const std::vector<std::string>& arguments,
+                 const std::vector<std::string>& launcher)
     : log_dir_(log_dir) {
-  std::vector<std::string> words = {BOREAL_PROGRAM};
+  std::vector<std::string> words = launcher;
+  words.emplace_back(BOREAL_PROGRAM);
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -44,7 +46,7 @@ Program::Program(const std::string& working_dir, const std::string& log_dir,
   redirect(STDOUT_FILENO, join_path(log_dir, "stdout"), O_WRONLY | O_CREAT | O_TRUNC);
   redirect(STDERR_FILENO, join_path(log_dir, "stderr"), O_WRONLY | O_CREAT | O_TRUNC);
   CHECK_EQ(posix_spawn_file_actions_addchdir_np(&actions, working_dir.c_str()), 0);
-  const int code = posix_spawn(&pid_, BOREAL_PROGRAM, &actions, nullptr, argv.data(), environ);
+  const int code = posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   CHECK_EQ(code, 0);
 }
@@ -74,9 +76,10 @@ bool Program::wait_until(const std::function<bool()>& condition) {
 }
 
 Outcome Program::wait() {
-  if (!ended_) {
-    CHECK_EQ(::waitpid(pid_, &status_, 0), pid_);
-    ended_ = true;
+  const auto deadline = std::chrono::steady_clock::now() + 2 * kPatience;
+  while (!ended()) {
+    if (std::chrono::steady_clock::now() > deadline) send(SIGKILL);
+    std::this_thread::sleep_for(kPoll);
   }
   return {.code = WIFEXITED(status_) ? WEXITSTATUS(status_) : -1,
           .signal = WIFSIGNALED(status_) ? WTERMSIG(status_) : 0,

@@ -1,5 +1,5 @@
-// Runs the real program: starts it in a folder, sends it signals, waits for it, and keeps what it
-// printed. Thread rule: one thread's.
+// Runs the real program, alone or under a launcher: starts it in a folder, sends it signals, waits
+// for it, and keeps what it printed. Thread rule: one thread's.
 #pragma once
 
 #include <sys/types.h>
@@ -19,9 +19,10 @@ struct Outcome {
 
 class Program {
  public:
-  // Starts `boreal arguments...` in working_dir; its output goes to two files in log_dir.
+  // Starts `launcher... boreal arguments...` in working_dir; its output goes to two files in
+  // log_dir.
   Program(const std::string& working_dir, const std::string& log_dir,
-          const std::vector<std::string>& arguments);
+          const std::vector<std::string>& arguments, const std::vector<std::string>& launcher = {});
   // Kills it if it still runs.
   ~Program();
   Program(const Program&) = delete;
@@ -32,6 +33,7 @@ class Program {
   bool ended();
   // True once condition() is; false if the program ended, or a minute passed, before.
   bool wait_until(const std::function<bool()>& condition);
+  // Kills it after two minutes: what hangs fails its test.
   Outcome wait();
 
  private:

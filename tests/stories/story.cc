@@ -74,10 +74,11 @@ void Story::flip(const std::string& name, std::size_t at, unsigned char mask) {
   file(name, bytes);
 }
 
-std::unique_ptr<Program> Story::start(const std::vector<std::string>& arguments) {
+std::unique_ptr<Program> Story::start(const std::vector<std::string>& arguments,
+                                      const std::vector<std::string>& launcher) {
   const std::string logs = path(fmt::format("logs/{}", ++started_));
   EXPECT_TRUE(env.make_dirs(logs).ok());
-  return std::make_unique<Program>(dir, logs, arguments);
+  return std::make_unique<Program>(dir, logs, arguments, launcher);
 }
 
 std::vector<std::string> Story::train_line(const std::string& out,

@@ -27,7 +27,8 @@ class Story : public testing::Test {
   std::string read(const std::string& name) const;
   void flip(const std::string& name, std::size_t at, unsigned char mask);
 
-  std::unique_ptr<Program> start(const std::vector<std::string>& arguments);
+  std::unique_ptr<Program> start(const std::vector<std::string>& arguments,
+                                 const std::vector<std::string>& launcher = {});
   Outcome run(const std::vector<std::string>& arguments) { return start(arguments)->wait(); }
   // `boreal train SPEC --quiet --out OUT more...`
   std::vector<std::string> train_line(const std::string& out,
