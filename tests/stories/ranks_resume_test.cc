@@ -61,6 +61,7 @@ TEST_F(RanksResume, ASignalToTheLauncherOrToOneRankStopsAllAfterTheSameStepAndTh
   };
   std::int64_t done = 0;
   for (const Way& way : {Way{SIGUSR1, -1, 75}, {SIGTERM, 1, 75}, {SIGTERM, -1, -1}}) {
+    set_grace(way.code < 0 ? 1 : 0);
     const auto program = start_on(pair, train_line("out", longer));
     ASSERT_TRUE(program->wait_until([&] { return rows_written("out") >= done + 3; }));
     if (way.rank < 0)
