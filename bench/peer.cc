@@ -14,7 +14,11 @@
 
 namespace boreal::bench {
 
-Peer::Peer(const std::string& python, std::int64_t threads) {
+std::vector<std::string> Peer::torch(const std::string& python, std::int64_t threads) {
+  return {python, BOREAL_SOURCE_DIR "/bench/peer_torch.py", std::to_string(threads)};
+}
+
+Peer::Peer(std::vector<std::string> command) {
   int down[2] = {-1, -1};
   int up[2] = {-1, -1};
   CHECK(pipe2(down, O_CLOEXEC) == 0 && pipe2(up, O_CLOEXEC) == 0, "no pipe to the peer");
@@ -23,11 +27,10 @@ Peer::Peer(const std::string& python, std::int64_t threads) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, down[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, up[1], STDOUT_FILENO);
-  std::string program = python;
-  std::string script = BOREAL_SOURCE_DIR "/bench/peer_torch.py";
-  std::string count = std::to_string(threads);
-  std::array<char*, 4> arguments = {program.data(), script.data(), count.data(), nullptr};
-  if (posix_spawnp(&process_, program.c_str(), &actions, nullptr, arguments.data(), environ) != 0)
+  std::vector<char*> arguments;
+  for (std::string& word : command) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  if (posix_spawnp(&process_, arguments[0], &actions, nullptr, arguments.data(), environ) != 0)
     process_ = -1;
   posix_spawn_file_actions_destroy(&actions);
   close(down[0]);
@@ -35,7 +38,7 @@ Peer::Peer(const std::string& python, std::int64_t threads) {
   to_ = fdopen(down[1], "w");
   from_ = fdopen(up[0], "r");
   if (const std::string answer = ask("hello"); answer != "ok")
-    fmt::print(stderr, "bench: {} did not start peer_torch.py: {}\n", python, answer);
+    fmt::print(stderr, "bench: {} did not start: {}\n", fmt::join(command, " "), answer);
 }
 
 Peer::~Peer() {

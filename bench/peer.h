@@ -1,6 +1,7 @@
-// Peer: PyTorch in a process of its own (peer_torch.py), spoken to in lines: "set up CASE" is
-// answered by "ok" or "error WHY", "run SECONDS" by the seconds of one run of the case. It sleeps
-// while we run. Thread rule: one thread.
+// Peer: a process of its own, spoken to in lines: "set up CASE" is answered by "ok" or "error WHY",
+// "run SECONDS" by the seconds of one run of the case. PyTorch is one (peer_torch.py), our ranks
+// under mpirun are another (all_reduce_ranks.cc). It sleeps while others run. Thread rule: one
+// thread.
 #pragma once
 
 #include <sys/types.h>
@@ -8,13 +9,16 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 namespace boreal::bench {
 
 class Peer {
  public:
-  // Starts it. If that fails, says so on stderr, and set_up() is false for every case.
-  Peer(const std::string& python, std::int64_t threads);
+  // Starts it with such a command. If that fails, says so on stderr, and set_up() is false for
+  // every case.
+  explicit Peer(std::vector<std::string> command);
+  static std::vector<std::string> torch(const std::string& python, std::int64_t threads);
   ~Peer();
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;

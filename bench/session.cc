@@ -28,7 +28,8 @@ Session::Session(const Options& options)
     : options_(options), pool_(options.threads), ctx_(device::cpu_context(pool_)) {
   peak_ = kernels::measure_flops(ctx_, kPeakS);
   read_gb_per_s_ = kernels::measure_read_bandwidth(ctx_, kReadBytes, kPeakS) / 1e9;
-  if (!options.oracle.empty()) peer_ = std::make_unique<Peer>(options.oracle, options.threads);
+  if (!options.oracle.empty())
+    peer_ = std::make_unique<Peer>(Peer::torch(options.oracle, options.threads));
   const auto machine = [&](const char* name, double value, const char* unit) {
     print(std::string("machine.") + name, unit, {value, value, value}, 1, name, nullptr);
   };
@@ -56,7 +57,12 @@ void Session::measure(const Case& c) {
   const Clock& clock = Clock::real();
   const auto seconds_of = [&](std::int64_t repeats) {
     const double start = clock.now_s();
-    for (std::int64_t i = 0; i < repeats; ++i) c.run();
+    for (std::int64_t i = 0; i < repeats; ++i) {
+      if (c.elsewhere)
+        c.elsewhere(0);
+      else
+        c.run();
+    }
     return clock.now_s() - start;
   };
   seconds_of(1);  // first touch of all memory
@@ -70,7 +76,9 @@ void Session::measure(const Case& c) {
       theirs.push_back(c.units / peer_->seconds_of_a_run(kSampleS));
       std::this_thread::sleep_for(kPause);
     }
-    ours.push_back(c.units * static_cast<double>(repeats) / seconds_of(repeats));
+    const double seconds =
+        c.elsewhere ? c.elsewhere(kSampleS) : seconds_of(repeats) / static_cast<double>(repeats);
+    ours.push_back(c.units / seconds);
     if (with_peer) std::this_thread::sleep_for(kPause);
   }
   const Spread mine = spread_of(ours);
@@ -79,18 +87,52 @@ void Session::measure(const Case& c) {
         with_peer ? &other : nullptr);
 }
 
+void Session::compare(const Case& c, const std::function<void()>& other, const std::string& name) {
+  if (!wants(c.name)) return;
+  const Clock& clock = Clock::real();
+  const auto rate_of = [&](const std::function<void()>& run) {
+    const double start_s = clock.now_s();
+    run();
+    const double rate = c.units / (clock.now_s() - start_s);
+    std::this_thread::sleep_for(kPause);
+    return rate;
+  };
+  rate_of(c.run);  // first touch of all memory
+  rate_of(other);
+  std::vector<double> ours;
+  std::vector<double> theirs;
+  for (std::int64_t run = 0; run < options_.runs; ++run) {
+    theirs.push_back(rate_of(other));
+    ours.push_back(rate_of(c.run));
+  }
+  const Spread mine = spread_of(ours);
+  const Spread others = spread_of(theirs);
+  print(c.name, c.unit, mine, mine.median / c.peak_per_s, c.peak_name, &others, name);
+}
+
+void Session::note(const std::string& name, double share, const std::string& of) const {
+  if (options_.json)
+    fmt::print(R"({{"name":"{}","value":{:.4f},"unit":"share","ratio":{:.4f},"against":"{}"}})"
+               "\n",
+               name, share, share, of);
+  else
+    fmt::print("{:<38} {:5.1f} % of {}\n", name, 100 * share, of);
+  std::fflush(stdout);
+}
+
 void Session::print(const std::string& name, const std::string& unit, const Spread& ours,
-                    double share_of_peak, const std::string& peak_name, const Spread* peer) const {
+                    double share_of_peak, const std::string& peak_name, const Spread* peer,
+                    const std::string& peer_name) const {
   const std::string peak = "machine peak " + peak_name;
   if (options_.json) {
     std::string line = fmt::format(
         R"({{"name":"{}","value":{:.6g},"min":{:.6g},"max":{:.6g},"unit":"{}","runs":{})", name,
         ours.median, ours.min, ours.max, unit, options_.runs);
     if (peer != nullptr)
-      line += fmt::format(
-          R"(,"ratio":{:.4f},"against":"pytorch eager","peer_value":{:.6g},"peer_min":{:.6g},)"
-          R"("peer_max":{:.6g},"peak_share":{:.4f},"peak":"{}"}})",
-          ours.median / peer->median, peer->median, peer->min, peer->max, share_of_peak, peak);
+      line += fmt::format(R"(,"ratio":{:.4f},"against":"{}","peer_value":{:.6g},"peer_min":{:.6g},)"
+                          R"("peer_max":{:.6g},"peak_share":{:.4f},"peak":"{}"}})",
+                          ours.median / peer->median, peer_name, peer->median, peer->min, peer->max,
+                          share_of_peak, peak);
     else
       line += fmt::format(R"(,"ratio":{:.4f},"against":"{}"}})", share_of_peak, peak);
     fmt::print("{}\n", line);
@@ -98,7 +140,7 @@ void Session::print(const std::string& name, const std::string& unit, const Spre
     fmt::print("{:<38} {:>9.4g} {:<8} ({:.4g} to {:.4g})  {:5.1f} % of {}", name, ours.median, unit,
                ours.min, ours.max, 100 * share_of_peak, peak);
     if (peer != nullptr)
-      fmt::print("; {:.2f} x pytorch eager ({:.4g}, {:.4g} to {:.4g})", ours.median / peer->median,
+      fmt::print("; {:.2f} x {} ({:.4g}, {:.4g} to {:.4g})", ours.median / peer->median, peer_name,
                  peer->median, peer->min, peer->max);
     fmt::print("\n");
   }

@@ -34,6 +34,9 @@ struct Case {
   std::string peak_name;  // "bf16", "fp32", "memory"
   std::string peer;       // what peer_torch.py is to do; empty: it has no such case
   std::function<void()> run;
+  // Instead of run, for what runs in other processes: repeats it for at least so long; the seconds
+  // of one run.
+  std::function<double(double sample_s)> elsewhere = {};
 };
 
 class Session {
@@ -53,6 +56,11 @@ class Session {
   bool wants(const std::string& name) const;
   // Runs and prints the case unless the filter leaves it out.
   void measure(const Case& c);
+  // The same, its runs taking turns with those of another way to do the same work, `name`, instead
+  // of a peer's.
+  void compare(const Case& c, const std::function<void()>& other, const std::string& name);
+  // A figure that is no rate of a case: a share of what.
+  void note(const std::string& name, double share, const std::string& of) const;
 
  private:
   // Median, smallest and largest of some rates.
@@ -61,7 +69,8 @@ class Session {
   };
   static Spread spread_of(std::vector<double> rates);
   void print(const std::string& name, const std::string& unit, const Spread& ours,
-             double share_of_peak, const std::string& peak_name, const Spread* peer) const;
+             double share_of_peak, const std::string& peak_name, const Spread* peer,
+             const std::string& peer_name = "pytorch eager") const;
 
   Options options_;
   device::Pool pool_;

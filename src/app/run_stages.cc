@@ -53,6 +53,46 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
 
 namespace {
 
+// What the ranks said to one another, a step: of rank 0, the others say as much.
+monitor::Table traffic_table(const train::TrainSummary& summary) {
+  const auto steps =
+      static_cast<double>(std::max<std::int64_t>(summary.steps - summary.first_step, 1));
+  monitor::Table table{
+      .title = "Between the ranks, a step",
+      .columns = {{"axis", "axis"},
+                  {"operation", "operation"},
+                  {"calls", "calls", monitor::NumberStyle::plain, 1},
+                  {"sent_bytes", "sent", monitor::NumberStyle::bytes},
+                  {"busy_ms", "busy, ms", monitor::NumberStyle::plain, 2},
+                  {"waited_ms", "waited for, ms", monitor::NumberStyle::plain, 2}}};
+  for (const dist::TrafficRow& row : summary.traffic)
+    table.rows.push_back({row.axis, row.operation, static_cast<double>(row.calls) / steps,
+                          static_cast<std::int64_t>(static_cast<double>(row.sent_bytes) / steps),
+                          row.busy_s / steps * 1e3, row.waited_s / steps * 1e3});
+  return table;
+}
+
+nlohmann::ordered_json traffic_json(const dist::Traffic& traffic) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const dist::TrafficRow& row : traffic)
+    rows.push_back({{"axis", row.axis},
+                    {"operation", row.operation},
+                    {"calls", row.calls},
+                    {"messages", row.messages},
+                    {"sent_bytes", row.sent_bytes},
+                    {"busy_s", row.busy_s},
+                    {"waited_s", row.waited_s}});
+  return rows;
+}
+
+// A number of every rank, in rank order.
+std::vector<std::int64_t> of_all_ranks(const Run& run, std::int64_t mine) {
+  std::vector<std::int64_t> all;
+  for (const std::string& text : run.world.all().gather_texts(std::to_string(mine)))
+    all.push_back(std::stoll(text));
+  return all;
+}
+
 Status prep_verb(const Arguments& args, Run& run) {
   ASSIGN_OR_RETURN(const prep::PrepSummary prep, prep_stage(run));
   if (!run.world.is_main()) return Done{};
@@ -90,7 +130,10 @@ Status train_verb(const Arguments& args, Run& run) {
     return run.world.is_main() ? print_plan(args, run, config) : Done{};
   }
   ASSIGN_OR_RETURN(const train::TrainSummary summary, train_stage(run, prep, args.resume));
+  const auto planned = of_all_ranks(run, summary.planned_bytes);
+  const auto grown = of_all_ranks(run, summary.grown_bytes);
   if (!run.world.is_main()) return Done{};
+  if (run.world.size() > 1) std::printf("%s\n", monitor::to_text(traffic_table(summary)).c_str());
   std::printf(
       "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
       static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
@@ -105,7 +148,10 @@ Status train_verb(const Arguments& args, Run& run) {
                        {"parameters", summary.parameters},
                        {"first_step", summary.first_step},
                        {"checkpoint", summary.checkpoint},
-                       {"peak_rss_bytes", run.ledger->peak_rss_bytes()}});
+                       {"peak_rss_bytes", run.ledger->peak_rss_bytes()},
+                       {"planned_bytes", planned},
+                       {"grown_bytes", grown},
+                       {"traffic", traffic_json(summary.traffic)}});
   return Done{};
 }
 

@@ -9,7 +9,8 @@
 // Every rank of the group calls the same collectives in the same order, whatever other groups it
 // calls in between; all ranks of the world call those of all groups in one order that fits. A
 // collective may still run when the call returns: its tensors must stay as they are until
-// Event::wait() has returned. Collectives of one rank run in the order of the calls.
+// Event::wait() has returned, also on the way out with an error. Collectives of one rank run in the
+// order of the calls.
 //
 // Trouble (a rank is missing, ranks disagree) is thrown as Failure (failure.h).
 // Thread rule: the thread that owns the rank.
@@ -17,7 +18,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +43,15 @@ class Event {
   std::int64_t ticket_ = 0;
 };
 
+// Where a collective was called. Not std::source_location: clang-tidy 14 does not know it.
+struct CallSite {
+  const char* file = "";
+  int line = 0;
+  static constexpr CallSite current(const char* f = __builtin_FILE(), int l = __builtin_LINE()) {
+    return {f, l};
+  }
+};
+
 enum class Reduce : std::uint8_t { sum, max };
 
 // foreground: the caller is about to wait, so it runs the collective itself. background: runs on
@@ -51,7 +60,7 @@ enum class Urgency : std::uint8_t { foreground, background };
 
 class Group {
  public:
-  using Site = std::source_location;
+  using Site = CallSite;
 
   // The group of this rank alone.
   Group() = default;

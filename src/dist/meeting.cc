@@ -112,16 +112,22 @@ void Meeting::read(std::int64_t rank, std::uint64_t steps) {
   wake();
 }
 
+bool Meeting::has_written(std::int64_t by, std::uint64_t steps) const {
+  return slot(by).written.load() >= steps;
+}
+
+bool Meeting::has_read(std::int64_t by, std::uint64_t steps) const {
+  return slot(by).read.load() >= steps;
+}
+
 bool Meeting::await_written(std::int64_t by, std::uint64_t steps, const Watch& watch) {
-  const std::atomic<std::uint64_t>& count = slot(by).written;
-  wait([&] { return count.load() >= steps; }, [&] { return watch.late(); });
-  return count.load() >= steps;
+  wait([&] { return has_written(by, steps); }, [&] { return watch.late(); });
+  return has_written(by, steps);
 }
 
 bool Meeting::await_read(std::int64_t by, std::uint64_t steps, const Watch& watch) {
-  const std::atomic<std::uint64_t>& count = slot(by).read;
-  wait([&] { return count.load() >= steps; }, [&] { return watch.late(); });
-  return count.load() >= steps;
+  wait([&] { return has_read(by, steps); }, [&] { return watch.late(); });
+  return has_read(by, steps);
 }
 
 std::vector<std::int64_t> Meeting::missing(std::uint64_t round) const {

@@ -37,6 +37,8 @@ class Meeting {
   // many it has read of all others'. The counts rise for ever. False: given up.
   void wrote(std::int64_t rank, std::uint64_t steps);
   void read(std::int64_t rank, std::uint64_t steps);
+  bool has_written(std::int64_t by, std::uint64_t steps) const;
+  bool has_read(std::int64_t by, std::uint64_t steps) const;
   bool await_written(std::int64_t by, std::uint64_t steps, const Watch& watch);
   bool await_read(std::int64_t by, std::uint64_t steps, const Watch& watch);
 

@@ -188,7 +188,7 @@ struct MpiPort::Library {
 Result<std::unique_ptr<MpiPort>> MpiPort::open() {
   return wrong_usage(
       "world mpi: this build has no MPI; install libopenmpi-dev and openmpi-bin, then build again "
-      "(./run setup mpi, ./run build)");
+      "(./run setup mpi, ./run build boreal)");
 }
 void MpiPort::close() {}
 void MpiPort::abort(int code) {

@@ -13,8 +13,10 @@ namespace boreal::dist {
 
 namespace {
 
-// What is summed on arrival fits the second cache; what is only moved goes in larger pieces.
-constexpr std::int64_t kCombineChunk = 256 << 10;
+// What is summed on arrival stays in the caches; what is only moved goes in larger pieces.
+constexpr std::int64_t kCombineBytes = 8 << 20;  // of all ranks' chunks together
+constexpr std::int64_t kCombineMin = 64 << 10;
+constexpr std::int64_t kCombineMax = 1 << 20;
 constexpr std::int64_t kMoveChunk = 4 << 20;
 // Every MPI has tags up to this.
 constexpr std::uint64_t kTags = 32767;
@@ -44,6 +46,8 @@ MpiTransport::MpiTransport(MpiPort& port, const Watch& watch, std::span<const st
       ranks_(ranks.begin(), ranks.end()),
       rank_(std::ranges::find(ranks, port.rank()) - ranks.begin()),
       tag_(tag_of(ranks, axis)),
+      combine_chunk_(std::clamp(kCombineBytes / static_cast<std::int64_t>(ranks.size()) / 64 * 64,
+                                kCombineMin, kCombineMax)),
       rooms_(ranks.size()),
       chunks_(ranks.size()) {}
 
@@ -112,29 +116,29 @@ void MpiTransport::move(std::span<const Part> to, std::span<const Room> from) {
 }
 
 std::byte* MpiTransport::staging(std::int64_t round, std::int64_t from) {
-  return staging_.data() + (round % kDepth * size() + from) * kCombineChunk;
+  return staging_.data() + (round % kDepth * size() + from) * combine_chunk_;
 }
 
 void MpiTransport::combine(std::span<const Part> slices, ChunkSink& sink) {
-  if (staging_.bytes() == 0) staging_ = tensor::Block(kDepth * size() * kCombineChunk);
+  if (staging_.bytes() == 0) staging_ = tensor::Block(kDepth * size() * combine_chunk_);
   const Part own = slices[at(rank_)];
   std::int64_t longest = 0;
   for (const Part& slice : slices) longest = std::max(longest, slice.bytes);
-  const std::int64_t rounds = (longest + kCombineChunk - 1) / kCombineChunk;
+  const std::int64_t rounds = (longest + combine_chunk_ - 1) / combine_chunk_;
   for (std::int64_t round = 0; round < rounds + kDepth - 1; ++round) {
     if (round < rounds) {
-      const std::int64_t bytes = chunk_of(own, kCombineChunk, round).bytes;
+      const std::int64_t bytes = chunk_of(own, combine_chunk_, round).bytes;
       for (std::int64_t r = 0; r < size(); ++r) rooms_[at(r)] = {staging(round, r), bytes};
-      post(slices, kCombineChunk, round);
+      post(slices, combine_chunk_, round);
     }
     const std::int64_t ready = round - kDepth + 1;
     if (ready < 0) continue;
     finish(ready);
-    const Part mine = chunk_of(own, kCombineChunk, ready);
+    const Part mine = chunk_of(own, combine_chunk_, ready);
     if (mine.bytes == 0) continue;
     for (std::int64_t r = 0; r < size(); ++r)
       chunks_[at(r)] = r == rank_ ? mine.data : staging(ready, r);
-    sink.take(chunks_, ready * kCombineChunk, mine.bytes);
+    sink.take(chunks_, ready * combine_chunk_, mine.bytes);
   }
 }
 

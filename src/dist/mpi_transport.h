@@ -39,6 +39,7 @@ class MpiTransport final : public Transport {
   std::int64_t rank_;
   int tag_;
   std::vector<MpiPort::Batch> batches_ = std::vector<MpiPort::Batch>(kDepth);
+  std::int64_t combine_chunk_;
   std::vector<Room> rooms_;
   std::vector<const std::byte*> chunks_;
   tensor::Block staging_;

@@ -71,7 +71,8 @@ class MpiState final : public World::State {
   [[noreturn]] void die(const std::string& line, int code);
 
  private:
-  // Null for a group that reaches other hosts.
+  // Null for a group that reaches other hosts, or is so large that little is left for each on the
+  // shelves.
   std::unique_ptr<Transport> within_host(std::span<const std::int64_t> ranks,
                                          std::string_view axis) {
     if (!watch_.options().share_memory) return nullptr;
@@ -82,6 +83,9 @@ class MpiState final : public World::State {
       if (line < 0) return nullptr;
       shelves.push_back(memory_.shelf(line));
     }
+    const auto size = static_cast<std::int64_t>(ranks.size());
+    if (ShelfTransport::chunk_bytes(size, shelves[0].size()) < ShelfTransport::kChunkMin)
+      return nullptr;
     const std::optional<Meeting> meeting = memory_.meeting(ranks, axis);
     if (!meeting.has_value()) return nullptr;
     const std::int64_t own = std::ranges::find(ranks, seat().rank) - ranks.begin();

@@ -50,7 +50,7 @@ void put_text(std::string_view text, std::array<char, 24>& place) {
 }
 
 void put_site(const Group::Site& site, Call& call) {
-  std::string_view path = site.file_name();
+  std::string_view path = site.file;
   // From the folder of the tree on: the same on every machine.
   for (const char* folder : {"/src/", "/tests/", "/bench/"})
     if (const std::size_t place = path.rfind(folder); place != std::string_view::npos)
@@ -58,7 +58,7 @@ void put_site(const Group::Site& site, Call& call) {
   if (path.size() >= call.file.size()) path.remove_prefix(path.size() - call.file.size() + 1);
   call.file.fill('\0');
   std::ranges::copy(path, call.file.begin());
-  call.line = static_cast<std::int32_t>(site.line());
+  call.line = site.line;
 }
 
 }  // namespace boreal::dist

@@ -8,7 +8,9 @@ namespace boreal::dist {
 namespace {
 
 // What is laid down is still in the second cache when the other rank comes for it.
-constexpr std::int64_t kChunkMax = 512 << 10;
+constexpr std::int64_t kChunkMax = 256 << 10;
+// Chunks on a shelf at a time.
+constexpr std::int64_t kDepth = 4;
 
 std::size_t at(std::int64_t index) {
   return static_cast<std::size_t>(index);
@@ -20,6 +22,11 @@ std::uint64_t count(std::int64_t steps) {
 
 }  // namespace
 
+std::int64_t ShelfTransport::chunk_bytes(std::int64_t ranks, std::size_t shelf_bytes) {
+  const auto room = static_cast<std::int64_t>(shelf_bytes);
+  return std::min(kChunkMax, room / (kDepth * (ranks - 1)) / 64 * 64);
+}
+
 ShelfTransport::ShelfTransport(const Meeting& meeting, const Watch& watch,
                                std::span<const std::int64_t> ranks, std::int64_t rank,
                                std::vector<std::span<std::byte>> shelves)
@@ -28,8 +35,7 @@ ShelfTransport::ShelfTransport(const Meeting& meeting, const Watch& watch,
       ranks_(ranks.begin(), ranks.end()),
       rank_(rank),
       shelves_(std::move(shelves)),
-      chunk_(std::min(kChunkMax, static_cast<std::int64_t>(shelves_[0].size()) /
-                                     (2 * static_cast<std::int64_t>(ranks.size())) / 64 * 64)),
+      chunk_(chunk_bytes(meeting.size(), shelves_[0].size())),
       calls_(ranks.size()),
       chunks_(ranks.size()) {}
 
@@ -40,14 +46,34 @@ void ShelfTransport::give_up(std::vector<std::int64_t> missing) const {
 
 std::byte* ShelfTransport::place(std::int64_t owner, std::int64_t reader, std::int64_t step,
                                  bool shared) const {
-  const std::int64_t half = static_cast<std::int64_t>((steps_ + count(step)) % 2);
-  return shelves_[at(owner)].data() + (half * size() + (shared ? 0 : reader)) * chunk_;
+  const auto place = static_cast<std::int64_t>((steps_ + count(step)) % kDepth);
+  const std::int64_t board = shared ? 0 : (reader < owner ? reader : reader - 1);
+  return shelves_[at(owner)].data() + (place * (size() - 1) + board) * chunk_;
+}
+
+bool ShelfTransport::all_have_read(std::uint64_t steps) const {
+  for (std::int64_t r = 0; r < size(); ++r)
+    if (r != rank_ && !meeting_.has_read(r, steps)) return false;
+  return true;
+}
+
+void ShelfTransport::keep_ahead(std::span<const Part> to, std::int64_t step, std::int64_t steps) {
+  if (laid_ <= step) lay_down(to, laid_++);
+  const auto ready = [&] {
+    for (std::int64_t r = 0; r < size(); ++r)
+      if (r != rank_ && !meeting_.has_written(r, steps_ + count(step) + 1)) return false;
+    return true;
+  };
+  while (laid_ < std::min(steps, step + kDepth) && !ready() &&
+         (laid_ < kDepth || all_have_read(steps_ + count(laid_ - kDepth) + 1)))
+    lay_down(to, laid_++);
 }
 
 void ShelfTransport::lay_down(std::span<const Part> to, std::int64_t step) {
-  // The half was used two steps ago.
-  for (std::int64_t r = 0; r < size() && step >= 2; ++r)
-    if (r != rank_ && !meeting_.await_read(r, steps_ + count(step) - 1, watch_)) give_up({r});
+  // Its place was used kDepth steps ago.
+  for (std::int64_t r = 0; r < size() && step >= kDepth; ++r)
+    if (r != rank_ && !meeting_.await_read(r, steps_ + count(step - kDepth) + 1, watch_))
+      give_up({r});
   for (std::int64_t i = 1; i < size(); ++i) {
     const std::int64_t r = (rank_ + i) % size();
     const Part& part = to[at(r)];
@@ -69,6 +95,7 @@ std::int64_t ShelfTransport::begin(std::span<const Part> to) {
     longest = std::max(longest, to[at(r)].bytes);
     shared_ = shared_ && to[at(r)].data == first.data && to[at(r)].bytes == first.bytes;
   }
+  laid_ = 1;
   lay_down(to, 0);
   ++round_;
   if (!meeting_.arrive(rank_, call_, to, 2 * longest + (shared_ ? 1 : 0), round_, watch_))
@@ -100,7 +127,7 @@ void ShelfTransport::end(std::int64_t steps) {
 void ShelfTransport::move(std::span<const Part> to, std::span<const Room> from) {
   const std::int64_t steps = begin(to);
   for (std::int64_t step = 0; step < steps; ++step) {
-    if (step > 0) lay_down(to, step);
+    keep_ahead(to, step, steps);
     for (std::int64_t i = 1; i < size(); ++i) {
       const std::int64_t r = (rank_ + i) % size();
       const Room& room = from[at(r)];
@@ -118,7 +145,7 @@ void ShelfTransport::combine(std::span<const Part> slices, ChunkSink& sink) {
   const std::int64_t steps = begin(slices);
   const Part& own = slices[at(rank_)];
   for (std::int64_t step = 0; step < steps; ++step) {
-    if (step > 0) lay_down(slices, step);
+    keep_ahead(slices, step, steps);
     const std::int64_t begin = step * chunk_;
     const std::int64_t bytes = std::min(chunk_, own.bytes - begin);
     if (bytes > 0) {

@@ -85,7 +85,7 @@ const Group& World::group(std::span<const std::int64_t> ranks, std::string_view 
   return state_->group(ranks, axis);
 }
 
-void World::describe(std::string coordinate) {
+void World::describe(const std::string& coordinate) {
   if (Post* post = state_->post(); post != nullptr) post->describe(coordinate);
 }
 

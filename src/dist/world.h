@@ -54,7 +54,7 @@ class World {
   const Group& group(std::span<const std::int64_t> ranks, std::string_view axis);
 
   // What messages about this rank say of it: its mesh coordinate, and the step it is in.
-  void describe(std::string coordinate);
+  void describe(const std::string& coordinate);
   void at_step(std::int64_t step);
 
   // Since the last take_traffic() (or the start). Not while collectives run.
@@ -66,10 +66,11 @@ class World {
 
 // Calls body once for each rank of the world that `kind` names (single, threads:N, mpi), each in
 // its own thread or process, and ends the world. The error of the first rank that has one; of
-// several processes rank 0 has its message, and the others an empty one. A rank that throws Failure
-// prints one line that names it, and ends the others: with MPI the whole job. usage: a world this
-// build or launch cannot give (what to install; started by a launcher as one of several ranks
-// without --world mpi, or the other way round).
+// several processes rank 0 has its message, and the others an empty one. A rank that throws
+// Failure, or returns an error that the others do not come to, ends them: threads by a Failure of
+// their next collective, with MPI the whole job after one line on stderr that names the rank.
+// usage: a world this build or launch cannot give (what to install; started by a launcher as one of
+// several ranks without --world mpi, or the other way round).
 Status run_world(const std::string& kind, const WorldOptions& options,
                  const std::function<Status(World&)>& body);
 

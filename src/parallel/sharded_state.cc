@@ -14,15 +14,31 @@ using tensor::Tensor;
 
 namespace {
 
-// Elements of the largest run of a parameter that several ranks add to.
-std::int64_t largest_sum(const std::vector<nn::Parameter*>& parameters) {
+// Calls visit(segment, place of its first element in the flat buffer, elements a row) for the runs
+// of a bucket whose gradient is a sum over ranks of which each has a part: norms under sequence
+// parallelism, key heads that several ranks hold.
+template <class Visit>
+void for_summed(const FlatLayout& layout, const Bucket& bucket, Visit visit) {
+  for (const nn::Parameter* p : bucket.parameters) {
+    const std::int64_t width = p->is_matrix() ? p->local_shape()[1] : 1;
+    std::int64_t local = layout.offset(*p);
+    for (const nn::Segment& segment : p->held()) {
+      if (segment.sum_over != nullptr) visit(segment, local, width);
+      local += segment.count * width;
+    }
+  }
+}
+
+// Elements that the summed runs of the fullest bucket take side by side.
+std::int64_t largest_sum(const FlatLayout& layout) {
   std::int64_t largest = 0;
-  for (const nn::Parameter* p : parameters)
-    for (const nn::Segment& segment : p->held())
-      if (segment.sum_over != nullptr) {
-        const std::int64_t width = p->is_matrix() ? p->local_shape()[1] : 1;
-        largest = std::max(largest, segment.sum_count * width);
-      }
+  for (const Bucket& bucket : layout.buckets()) {
+    std::int64_t elements = 0;
+    for_summed(layout, bucket, [&](const nn::Segment& segment, std::int64_t, std::int64_t width) {
+      elements += segment.sum_count * width;
+    });
+    largest = std::max(largest, elements);
+  }
   return largest;
 }
 
@@ -40,8 +56,7 @@ ShardedState::ShardedState(const std::vector<nn::Parameter*>& parameters, const 
   masters_ = Block(layout_.slice_elements() * 4);
   first_ = Block(layout_.slice_elements() * 4);
   second_ = Block(layout_.slice_elements() * 4);
-  if (const std::int64_t elements = largest_sum(parameters); elements > 0)
-    sums_ = Block(elements * 4);
+  if (const std::int64_t elements = largest_sum(layout_); elements > 0) sums_ = Block(elements * 4);
 }
 
 void ShardedState::list_counted_runs() {
@@ -134,29 +149,32 @@ void ShardedState::finished(const device::Context& ctx, std::int64_t unit) {
   }
 }
 
-// Runs of a parameter whose gradient is a sum over ranks of which each has a part: norms under
-// sequence parallelism, key heads that several ranks hold.
+// One all-reduce for all such runs of a bucket. Each rank puts its parts where they lie in the run
+// that the ranks together hold, among zeros.
 void ShardedState::sum_segments(const device::Context& ctx, const Bucket& bucket) {
-  for (const nn::Parameter* p : bucket.parameters) {
-    const std::int64_t width = p->is_matrix() ? p->local_shape()[1] : 1;
-    std::int64_t local = layout_.offset(*p);
-    for (const nn::Segment& segment : p->held()) {
-      const std::int64_t count = segment.count * width;
-      if (segment.sum_over != nullptr) {
-        const std::int64_t at = (segment.begin - segment.sum_begin) * width;
-        const Tensor sum(sums_.data(), DType::f32, Shape{segment.sum_count * width});
-        kernels::fill_zero(ctx, sum);
-        if (!ctx.is_meta())
-          std::memcpy(sums_.data() + at * 4, gradients_.data() + local * 4,
-                      static_cast<std::size_t>(count) * 4);
-        segment.sum_over->all_reduce(ctx, sum).wait();
-        if (!ctx.is_meta())
-          std::memcpy(gradients_.data() + local * 4, sums_.data() + at * 4,
-                      static_cast<std::size_t>(count) * 4);
-      }
-      local += count;
-    }
-  }
+  const dist::Group* group = nullptr;
+  std::int64_t elements = 0;
+  const auto copy = [&](bool in) {
+    elements = 0;
+    for_summed(layout_, bucket,
+               [&](const nn::Segment& segment, std::int64_t local, std::int64_t width) {
+                 CHECK(group == nullptr || group == segment.sum_over);
+                 group = segment.sum_over;
+                 const std::int64_t at = elements + (segment.begin - segment.sum_begin) * width;
+                 elements += segment.sum_count * width;
+                 if (ctx.is_meta()) return;
+                 std::byte* sum = sums_.data() + at * 4;
+                 std::byte* mine = gradients_.data() + local * 4;
+                 const auto bytes = static_cast<std::size_t>(segment.count * width) * 4;
+                 std::memcpy(in ? sum : mine, in ? mine : sum, bytes);
+               });
+  };
+  if (sums_.data() != nullptr)
+    kernels::fill_zero(ctx, {sums_.data(), DType::f32, Shape{sums_.bytes() / 4}});
+  copy(true);
+  if (group == nullptr) return;
+  group->all_reduce(ctx, {sums_.data(), DType::f32, Shape{elements}}).wait();
+  copy(false);
 }
 
 void ShardedState::reduce(const device::Context& ctx, const Bucket& bucket) {

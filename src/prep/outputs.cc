@@ -163,8 +163,7 @@ Status Outputs::commit_folder(const std::string& relative) {
     RETURN_IF_ERROR(put(whole, old));
   }
   RETURN_IF_ERROR(env_->make_dirs(parent_path(whole)));
-  RETURN_IF_ERROR(put(path(join_path(work_, relative)), whole));
-  return env_->sync_dir(parent_path(whole));
+  return put(path(join_path(work_, relative)), whole);
 }
 
 Result<std::optional<std::unique_ptr<FileLock>>> Outputs::claim(const std::string& unit) {
@@ -212,6 +211,10 @@ bool Outputs::is_told(const std::string& unit) const {
   const auto bytes = (*mapped)->bytes();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return payload_of(text, stamp_).has_value();
+}
+
+void Outputs::forget(const std::string& stage) {
+  std::erase_if(told_, [&](const auto& entry) { return entry.first.starts_with(stage + "/"); });
 }
 
 void Outputs::tidy() {

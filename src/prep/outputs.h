@@ -41,6 +41,7 @@ class Outputs {
   // Puts the content at `relative`, durably.
   Status commit_file(const std::string& relative, std::string_view content);
   // Puts a folder that was filled at work_path(relative) at `relative`, for what stood there.
+  // Durable once the folder above it is synced: one time for all.
   Status commit_folder(const std::string& relative);
 
   // The right to make a unit; none while another has it. A lone rank has it always.
@@ -55,6 +56,9 @@ class Outputs {
   // Told under this stamp and as long as it was; what is in it only told() looks at.
   bool is_told(const std::string& unit) const;
   std::string told_path(const std::string& unit) const { return path("prep/units/" + unit); }
+
+  // This rank needs no more of what was told in a stage.
+  void forget(const std::string& stage);
 
   // Removes claims, what ranks told one another, and half-made files, once prep.json is there. What
   // cannot be removed stays.

@@ -73,6 +73,7 @@ Result<PrepSummary> RankRun::all() {
       "texts", documents_, [&](std::size_t i) { return is_told("texts", i); },
       [&](std::size_t i) { return tell_texts(i); }));
   RETURN_IF_ERROR(find_duplicates());
+  outputs_.forget("texts");
   RETURN_IF_ERROR(each(
       "shards", sources_, [&](std::size_t i) { return shards_are_made(i); },
       [&](std::size_t i) { return make_shards(i); }));

@@ -81,6 +81,7 @@ Status RankRun::write_summary() {
     });
   }
   RETURN_IF_ERROR(list_files());
+  if (tokenizer_) RETURN_IF_ERROR(env_.sync_dir(outputs_.path("shards")));
   return outputs_.commit_file("prep.json", to_json(summary_));
 }
 

@@ -364,10 +364,15 @@ Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool, dis
   ASSIGN_OR_RETURN(
       const auto stream,
       tokens::TokenStream::open(env, input.train, stream_options(spec, input, config.vocab)));
+  const std::int64_t before_bytes = device::peak_rss_bytes();
+  (void)world.take_traffic();
   Replica replica(config, step_shape(spec, pool.threads()), pool, mesh);
   Loop loop(env, clock, world, spec, input, options, replica, stream);
   RETURN_IF_ERROR(loop.prepare());
-  return loop.run();
+  ASSIGN_OR_RETURN(TrainSummary summary, loop.run());
+  summary.planned_bytes = replica.plan().total_bytes();
+  summary.grown_bytes = device::peak_rss_bytes() - before_bytes;
+  return summary;
 }
 
 }  // namespace boreal::train

@@ -58,6 +58,10 @@ struct TrainSummary {
   std::int64_t parameters = 0;
   std::string checkpoint;  // folder of the last one
   dist::Traffic traffic;   // of this rank and process, checkpoints and validation included
+  // Of this rank: what the plan says, and by how much the process grew over its size before. Ranks
+  // that are threads of one process see the growth of all together.
+  std::int64_t planned_bytes = 0;
+  std::int64_t grown_bytes = 0;
 };
 
 // Steps that the spec asks for: train.steps, or enough for train.tokens.

@@ -42,7 +42,7 @@ TEST_P(Mesh, GivesTheLossesOfOneRankInBf16) {
   bf16.steps = 20;
   const MeshOutcome one = run_in_threads(alone(bf16));
   const MeshOutcome many = run_in_threads(bf16);
-  EXPECT_LE(loss_difference(many, one), 2e-3);
+  EXPECT_LE(loss_difference(many, one), 5e-4);
 }
 
 TEST_P(Mesh, HasTheSameBitsHoweverItsRanksAreHeldUp) {
