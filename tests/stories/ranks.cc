@@ -74,10 +74,19 @@ void RanksStory::SetUp() {
   for (const char* name :
        {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_mpi_yield_when_idle"})
     ::setenv(name, "1", 1);
+  set_grace(0);
+  // MPI keeps what it took, which the address sanitizer would call a leak.
+  const char* asan = ::getenv("ASAN_OPTIONS");
+  ::setenv("ASAN_OPTIONS", (std::string(asan == nullptr ? "" : asan) + ":detect_leaks=0").c_str(),
+           1);
   // What a killed job leaves goes with the story.
   ASSERT_TRUE(env.make_dirs(path("launcher")).ok());
   ::setenv("OMPI_MCA_orte_tmpdir_base", path("launcher").c_str(), 1);
   ::setenv("OMPI_MCA_btl_vader_backing_directory", path("launcher").c_str(), 1);
+}
+
+void RanksStory::set_grace(int seconds) {
+  ::setenv("OMPI_MCA_odls_base_sigkill_timeout", std::to_string(seconds).c_str(), 1);
 }
 
 void RanksStory::TearDown() {
@@ -92,7 +101,7 @@ bool RanksStory::has_mpirun() {
   return false;
 }
 
-std::vector<std::string> RanksStory::mpirun(std::int64_t ranks) const {
+std::vector<std::string> RanksStory::mpirun(std::int64_t ranks) {
   return {"mpirun", "-n", std::to_string(ranks), "--oversubscribe"};
 }
 

@@ -28,7 +28,10 @@ class RanksStory : public Story {
 
   // mpirun starts programs here. A test that needs it and has it not is skipped: NEEDS_MPIRUN.
   static bool has_mpirun();
-  std::vector<std::string> mpirun(std::int64_t ranks) const;
+  static std::vector<std::string> mpirun(std::int64_t ranks);
+  // Between the SIGTERM and the SIGKILL with which mpirun ends the ranks of a job that failed. It
+  // gives them 1, but waits for that also where all are gone.
+  static void set_grace(int seconds);
 
   // `boreal arguments...` on these ranks.
   std::unique_ptr<Program> start_on(const Ranks& ranks, std::vector<std::string> arguments);

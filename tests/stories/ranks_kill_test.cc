@@ -31,9 +31,8 @@ TEST_F(RanksKilled, TenKillsAtRandomMomentsSomeInsideASaveLeaveTheResultOfAnUnbr
   NEEDS_MPIRUN();
   trained_on(kPair, "unbroken");
   const Rng rng(20, "kills of jobs");
-  // Odd in number, so that each comes inside saves and outside of them. mpirun takes two seconds to
-  // end what one rank leaves.
-  constexpr std::array victims = {Victim::all, Victim::rank, Victim::all, Victim::launcher,
+  // Odd in number, so that each comes inside saves and outside of them.
+  constexpr std::array kVictims = {Victim::all, Victim::rank, Victim::all, Victim::launcher,
                                   Victim::all};
   std::set<std::string> outs;
   int kills = 0;
@@ -44,10 +43,11 @@ TEST_F(RanksKilled, TenKillsAtRandomMomentsSomeInsideASaveLeaveTheResultOfAnUnbr
     const auto target =
         rows_written(out) + 1 +
         static_cast<std::int64_t>(rng.uniform(life) * static_cast<double>(steps) / 6);
+    set_grace(static_cast<int>(life % 2));
     const auto program = start_on(kPair, train_line(out));
     const bool there = program->wait_until(
         [&] { return rows_written(out) >= target && (life % 2 == 0 || saving(out)); });
-    kill(*program, victims[life % victims.size()], static_cast<std::int64_t>(life / 5 % 2));
+    kill(*program, kVictims[life % kVictims.size()], static_cast<std::int64_t>(life / 5 % 2));
     const Outcome outcome = program->wait();
     ASSERT_TRUE(all_gone()) << "a rank lives on without its job";
     if (!there || outcome.code == 0) {

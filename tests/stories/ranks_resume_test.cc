@@ -52,7 +52,7 @@ TEST_F(RanksResume, GoesOnFromTwoRanksOnOneAndThenOnFourAndSaysThatTheLayoutChan
 
 TEST_F(RanksResume, ASignalToTheLauncherOrToOneRankStopsAllAfterTheSameStepAndTheJobGoesOn) {
   NEEDS_MPIRUN();
-  constexpr Ranks pair = {.count = 2, .mpi = true, .tp = 2};
+  constexpr Ranks kPair = {.count = 2, .mpi = true, .tp = 2};
   const std::vector<std::string> longer = {"--set", "train.steps=1000000"};
   struct Way {
     int signal;
@@ -61,7 +61,8 @@ TEST_F(RanksResume, ASignalToTheLauncherOrToOneRankStopsAllAfterTheSameStepAndTh
   };
   std::int64_t done = 0;
   for (const Way& way : {Way{SIGUSR1, -1, 75}, {SIGTERM, 1, 75}, {SIGTERM, -1, -1}}) {
-    const auto program = start_on(pair, train_line("out", longer));
+    set_grace(way.code < 0 ? 1 : 0);
+    const auto program = start_on(kPair, train_line("out", longer));
     ASSERT_TRUE(program->wait_until([&] { return rows_written("out") >= done + 3; }));
     if (way.rank < 0)
       program->send(way.signal);
@@ -79,7 +80,7 @@ TEST_F(RanksResume, ASignalToTheLauncherOrToOneRankStopsAllAfterTheSameStepAndTh
     EXPECT_EQ(last_checkpoint("out"), fmt::format("out/checkpoints/step-{}", done));
   }
   // What was written across the stops is what one job writes.
-  const auto program = start_on(pair, train_line("unbroken", longer));
+  const auto program = start_on(kPair, train_line("unbroken", longer));
   ASSERT_TRUE(program->wait_until([&] { return rows_written("unbroken") >= done; }));
   program->send(SIGUSR1);
   EXPECT_EQ(program->wait().code, 75);

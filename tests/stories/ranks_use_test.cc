@@ -21,12 +21,12 @@ class RanksUse : public RanksStory {
   // A model that four ranks wrote.
   void SetUp() override {
     RanksStory::SetUp();
-    trained_on(kSquare, "out", fp32_);
+    trained_on(kSquare, "out", fp32);
   }
 
   std::vector<std::string> spec_line(const std::string& verb, const std::string& out) const {
     std::vector<std::string> line = {verb, "tiny.yaml", "--quiet", "--json", "--out", out};
-    line.insert(line.end(), fp32_.begin(), fp32_.end());
+    line.insert(line.end(), fp32.begin(), fp32.end());
     return line;
   }
   // A verb that starts from a model's folder, in a world of ranks that share each layer.
@@ -58,7 +58,7 @@ class RanksUse : public RanksStory {
     }
     for (const auto& [key, value] : ours.items())
       expect_near(value, ours.is_object() ? theirs.at(key) : theirs.at(std::stoul(key)),
-                  where + "/" + key);
+                  fmt::format("{}/{}", where, key));
   }
   std::vector<float> logits(const Ranks& ranks, const std::string& model) {
     file("ids.txt", "1 2 3 5 8 13 21 34 55 89 144 233 7 7 7");
@@ -74,7 +74,7 @@ class RanksUse : public RanksStory {
     return values;
   }
 
-  std::vector<std::string> fp32_ = {"--set", "model.dtype=fp32", "--set", "train.steps=35"};
+  std::vector<std::string> fp32 = {"--set", "model.dtype=fp32", "--set", "train.steps=35"};
 };
 
 TEST_F(RanksUse, EvaluationOnManyRanksIsThatOfOne) {
