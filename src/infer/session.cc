@@ -34,10 +34,9 @@ Result<Session> open_session(Env& env, device::Pool& pool, const std::string& fo
         const ckpt::Box all{std::vector<std::int64_t>(static_cast<std::size_t>(p.shape.rank()), 0),
                             p.shape};
         for (const parallel::Region& region : parallel::regions_of(p))
-          ckpt::copy_shared(all, static_cast<const std::byte*>(whole.data),
-                            {region.offset, region.shape},
-                            {static_cast<float*>(local.data) + region.begin, DType::f32,
-                             region.shape});
+          ckpt::copy_shared(
+              all, static_cast<const std::byte*>(whole.data), {region.offset, region.shape},
+              {static_cast<float*>(local.data) + region.begin, DType::f32, region.shape});
         session.weights->publish(session.ctx, p, local);
       }));
   session.model->prepare(session.ctx);

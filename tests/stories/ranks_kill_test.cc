@@ -33,7 +33,7 @@ TEST_F(RanksKilled, TenKillsAtRandomMomentsSomeInsideASaveLeaveTheResultOfAnUnbr
   const Rng rng(20, "kills of jobs");
   // Odd in number, so that each comes inside saves and outside of them.
   constexpr std::array kVictims = {Victim::all, Victim::rank, Victim::all, Victim::launcher,
-                                  Victim::all};
+                                   Victim::all};
   std::set<std::string> outs;
   int kills = 0;
   int inside_saves = 0;
