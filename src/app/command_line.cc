@@ -25,13 +25,21 @@ namespace {
 struct Verb {
   const char* name;
   Status (*run)(const Arguments&);
+  bool alone = false;  // has no --world: of several processes each would do the whole of it
 };
-constexpr Verb kVerbs[] = {
-    {"run", run_recipe},     {"prep", run_prep},         {"train", run_train},
-    {"eval", run_eval},      {"generate", run_generate}, {"logits", run_logits},
-    {"export", run_export},  {"import", run_import},     {"tokenizer", run_tokenizer},
-    {"tokens", run_tokens},  {"mesh", run_mesh},         {"plan", run_plan},
-    {"machine", run_machine}};
+constexpr Verb kVerbs[] = {{"run", run_recipe},
+                           {"prep", run_prep},
+                           {"train", run_train},
+                           {"eval", run_eval},
+                           {"generate", run_generate},
+                           {"logits", run_logits},
+                           {"export", run_export, true},
+                           {"import", run_import, true},
+                           {"tokenizer", run_tokenizer, true},
+                           {"tokens", run_tokens, true},
+                           {"mesh", run_mesh, true},
+                           {"plan", run_plan, true},
+                           {"machine", run_machine, true}};
 
 // A stream that the caller closed would lend its number to the next file that is opened, and what
 // is printed would go into that. Nothing can be written to the one that takes stdout's place.
@@ -104,8 +112,16 @@ Error wrong_line(const CLI::ParseError& error, std::span<char*> words, CLI::App&
 }
 
 Status run_verb(const Arguments& args) {
-  for (const Verb& known : kVerbs)
-    if (args.verb == known.name) return known.run(args);
+  for (const Verb& known : kVerbs) {
+    if (args.verb != known.name) continue;
+    const dist::Launch launch = dist::read_launch();
+    if ((known.alone || args.dry_run) && launch.ranks > 1)
+      return wrong_usage(
+          "{}{} does its work in one process, but {} says that this is one of {}; start it without "
+          "a launcher",
+          args.verb, args.dry_run ? " --dry-run" : "", launch.variable, launch.ranks);
+    return known.run(args);
+  }
   return wrong_usage("there is no verb \"{}\"", args.verb);
 }
 

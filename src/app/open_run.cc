@@ -5,6 +5,7 @@
 #include "device/machine.h"
 #include "dist/layout_check.h"
 #include "dist/place_rank.h"
+#include "model/family.h"
 
 namespace boreal::app {
 
@@ -29,13 +30,23 @@ Result<dist::DeviceMesh> mesh_of(dist::World& world, const spec::RunSpec& spec,
                                  const Opening& how) {
   if (!how.meshed) return dist::DeviceMesh();
   const dist::Layout layout(spec.mesh);
-  RETURN_IF_ERROR(dist::check_layout(spec.mesh, spec::mesh_work(spec),
-                                     how.imagined ? layout.ranks() : world.size()));
+  ASSIGN_OR_RETURN(const spec::MeshWork work, mesh_work_of(spec));
+  RETURN_IF_ERROR(
+      dist::check_layout(spec.mesh, work, how.imagined ? layout.ranks() : world.size()));
   if (how.imagined) return dist::DeviceMesh::imagined(layout, 0);
   return dist::DeviceMesh::make(world, spec.mesh);
 }
 
 }  // namespace
+
+Result<spec::MeshWork> mesh_work_of(const spec::RunSpec& spec) {
+  spec::MeshWork work = spec::mesh_work(spec);
+  if (spec.mesh.tp == 1) return work;
+  const std::int64_t vocab = spec.model.vocab > 0 ? spec.model.vocab : spec.tokenizer.vocab;
+  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::config_of(spec.model, vocab));
+  work.ffn = config.ffn;
+  return work;
+}
 
 Result<spec::RunSpec> read_spec(const Arguments& args) {
   std::vector<std::string> sets = args.sets;
@@ -62,7 +73,10 @@ Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& h
           .resolved = spec::resolved_yaml(spec),
           .hash = spec::spec_hash(spec),
           .out = args.out.empty() ? "out/" + spec.name : args.out,
-          .quiet = args.quiet || !world.is_main()};
+          .quiet = args.quiet || !world.is_main(),
+          .ranks_here = how.imagined && spec.world.starts_with("threads:")
+                            ? dist::Layout(spec.mesh).ranks()
+                            : world.local_size()};
   if (how.ledger) RETURN_IF_ERROR(world.all().agree(world.is_main() ? take_ledger(run) : Done{}));
   const device::Placement placement = dist::place_rank(world, machine, spec.threads);
   const std::int64_t threads = spec.threads * world.local_size();

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "app/figures.h"
+#include "app/stages.h"
 #include "device/machine.h"
 #include "device/placement.h"
 #include "dist/layout_check.h"
-#include "model/family.h"
 #include "monitor/table.h"
 #include "spec/reader.h"
 
@@ -141,15 +141,6 @@ ordered_json figures(const dist::Layout& layout, Seats& seats, const std::string
   return json;
 }
 
-// With the sizes that the spec leaves to the family.
-Result<spec::MeshWork> full_work(const spec::RunSpec& spec) {
-  const std::int64_t vocab = spec.model.vocab > 0 ? spec.model.vocab : spec.tokenizer.vocab;
-  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::config_of(spec.model, vocab));
-  spec::MeshWork work = spec::mesh_work(spec);
-  work.ffn = config.ffn;
-  return work;
-}
-
 }  // namespace
 
 Status run_mesh(const Arguments& args) {
@@ -157,7 +148,7 @@ Status run_mesh(const Arguments& args) {
   if (!args.world.empty()) sets.push_back("world=" + args.world);
   ASSIGN_OR_RETURN(const spec::RunSpec spec, spec::read_run_spec(Env::real(), args.spec, sets));
   const dist::Layout layout(spec.mesh);
-  ASSIGN_OR_RETURN(const spec::MeshWork work, full_work(spec));
+  ASSIGN_OR_RETURN(const spec::MeshWork work, mesh_work_of(spec));
   const std::int64_t ranks = thread_ranks(spec.world);
   RETURN_IF_ERROR(dist::check_layout(spec.mesh, work, ranks > 0 ? ranks : layout.ranks()));
   Seats seats(spec, layout);

@@ -39,8 +39,16 @@ Status print_plan(const Arguments& args, const Run& run, const model::DecoderCon
               static_cast<long>(model.parameter_count()), static_cast<long>(steps),
               static_cast<long>(steps * t.batch_sequences * run.spec.data.sequence), flops,
               flops * static_cast<double>(steps * t.batch_sequences * run.spec.data.sequence));
-  std::printf("this machine has %.1f GB: it %s\n", static_cast<double>(machine.memory_bytes) * 1e-9,
-              plan.total_bytes() < machine.memory_bytes ? "fits" : "does not fit");
+  const std::int64_t here = plan.total_bytes() * run.ranks_here;
+  const char* fits = here < machine.memory_bytes ? "fit" : "do not fit";
+  if (ranks == 1)
+    std::printf("this machine has %.1f GB: it %s\n",
+                static_cast<double>(machine.memory_bytes) * 1e-9,
+                here < machine.memory_bytes ? "fits" : "does not fit");
+  else
+    std::printf("this machine has %.1f GB: %ld of the %ld ranks, %.1f GB, %s\n",
+                static_cast<double>(machine.memory_bytes) * 1e-9, static_cast<long>(run.ranks_here),
+                static_cast<long>(ranks), static_cast<double>(here) * 1e-9, fits);
   nlohmann::ordered_json json{{"parameters", model.parameter_count()},
                               {"steps", steps},
                               {"total_bytes", plan.total_bytes()}};

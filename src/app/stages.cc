@@ -203,7 +203,10 @@ std::string input_hash(const Run& run, const train::TrainInput& input) {
 }
 
 plan::MemoryPlan memory_plan(const Run& run, const model::DecoderConfig& config) {
-  const plan::StepShape shape = train::step_shape(run.spec, run.pool->threads());
+  // An imagined rank gets its share of the threads that are here.
+  const std::int64_t others = run.ranks_here / run.world.local_size();
+  const plan::StepShape shape =
+      train::step_shape(run.spec, std::max<std::int64_t>(1, run.pool->threads() / others));
   const model::Decoder model(config, run.mesh.tp(), shape.sequence_parallel);
   return plan::plan_training(model, shape, {run.mesh.dp_shard(), run.mesh.dp_replicate()});
 }
@@ -216,14 +219,16 @@ namespace {
 
 // Better before the first step than killed in the middle.
 Status check_memory(const Run& run, const model::DecoderConfig& config) {
-  const std::int64_t need = memory_plan(run, config).total_bytes() * run.world.local_size();
+  const std::int64_t need = memory_plan(run, config).total_bytes() * run.ranks_here;
   const std::int64_t have = device::read_machine(run.env).memory_bytes;
   if (need <= have) return Done{};
   return refused(
-      "training needs {:.1f} GB of memory, this machine gives {:.1f} GB; `boreal plan` says what "
+      "training needs {:.1f} GB of memory{}, this machine gives {:.1f} GB; `boreal plan` says what "
       "for. Smaller: train.micro_batch_sequences (is {} of {}), train.recompute: full, the model",
-      static_cast<double>(need) * 1e-9, static_cast<double>(have) * 1e-9,
-      run.spec.train.micro_batch_sequences, run.spec.train.batch_sequences);
+      static_cast<double>(need) * 1e-9,
+      run.ranks_here > 1 ? fmt::format(" for its {} ranks here", run.ranks_here) : "",
+      static_cast<double>(have) * 1e-9, run.spec.train.micro_batch_sequences,
+      run.spec.train.batch_sequences);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "plan/memory_plan.h"
 #include "prep/prep.h"
 #include "spec/reader.h"
+#include "spec/validate.h"
 #include "train/trainer.h"
 
 namespace boreal::app {
@@ -33,6 +34,7 @@ struct Run {
   std::string hash;
   std::string out;
   bool quiet = false;
+  std::int64_t ranks_here = 1;  // that share this machine; in an imagined world of threads, all
   std::unique_ptr<monitor::RunLedger> ledger;  // rank 0's
   std::unique_ptr<device::Pool> pool;
   train::Stop stop = train::Stop::none;  // asked for while the last step ran: training is finished
@@ -40,6 +42,9 @@ struct Run {
 
 // The spec with what the line sets.
 Result<spec::RunSpec> read_spec(const Arguments& args);
+// What the mesh shares out, with the sizes that the spec leaves to the family.
+Result<spec::MeshWork> mesh_work_of(const spec::RunSpec& spec);
+
 struct Opening {
   bool ledger = true;     // makes the output folder and takes its lock; false: only reads
   bool imagined = false;  // a world of one looks at rank 0 of the spec's mesh, whatever its size

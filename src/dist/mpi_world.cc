@@ -190,6 +190,10 @@ Status run_mpi(const WorldOptions& options, const std::function<Status(World&)>&
     try {
       status = body(world);
       if (status.ok()) state.lane()->drain();
+    } catch (const Induced& trouble) {
+      // The rank that knows why has yet to say so: it may have more to unwind.
+      std::this_thread::sleep_for(kDyingWord);
+      state.die(fmt::format("{}: {}", state.post()->identity(), trouble.what()), 1);
     } catch (const std::exception& trouble) {
       state.die(fmt::format("{}: {}", state.post()->identity(), trouble.what()), 1);
     }

@@ -40,7 +40,8 @@ class Transport {
   virtual std::int64_t rank() const = 0;
   virtual std::int64_t size() const = 0;
 
-  // A collective begins. Here or at the first primitive ranks that do not fit are found.
+  // A collective begins. Here or at the first primitive ranks that do not fit are found; by
+  // messages between hosts only with WorldOptions::debug, else only where lengths differ.
   virtual void announce(const Call& call) = 0;
   // to[r] goes to rank r and from[r] comes from it; the own entries are not looked at. Rank r's
   // to[me] is as long as my from[r].

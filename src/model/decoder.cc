@@ -96,6 +96,8 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
                     nn::GradientSink* gradients, const nn::Rows& rows, const nn::Targets& targets,
                     bool recompute) const {
   const bool backward = gradients != nullptr;
+  // Else a smaller batch could give a rank more rows than the planned one.
+  if (sequence_parallel_) CHECK_EQ(rows.count % tp_.size(), 0);
   nn::Tape tape = make_tape();
   nn::Pass pass{.ctx = ctx,
                 .arena = arena,

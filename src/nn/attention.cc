@@ -15,6 +15,9 @@ enum Slot : std::size_t { kQkv, kOutput, kLse };
 
 // Rows of the fused matrix, whole: query heads, key heads, value heads.
 std::vector<Segment> qkv_segments(const AttentionOptions& o, const dist::Group& group) {
+  CHECK_EQ(o.heads % group.size(), 0);
+  CHECK(o.kv_heads % group.size() == 0 || group.size() % o.kv_heads == 0,
+        "{} key heads on {} ranks", o.kv_heads, group.size());
   const std::int64_t dim = o.head_dim;
   const Segment q = even_part(o.heads, group);
   std::vector<Segment> rows = {{.begin = q.begin * dim, .count = q.count * dim}};
@@ -57,11 +60,7 @@ Attention::Attention(const AttentionOptions& options, const dist::Group& group, 
             .cut = Cut::inputs,
             .segments = {even_part(options.heads * options.head_dim, group)}},
            group, ids),
-      id_(ids.next()) {
-  CHECK_EQ(options.heads % group.size(), 0);
-  CHECK(options.kv_heads % group.size() == 0 || group.size() % options.kv_heads == 0,
-        "{} key heads on {} ranks", options.kv_heads, group.size());
-}
+      id_(ids.next()) {}
 
 void Attention::visit(std::vector<Parameter*>& parameters) {
   qkv_.visit(parameters);

@@ -15,26 +15,27 @@ std::int64_t padded(std::int64_t elements, std::int64_t to) {
 FlatLayout::FlatLayout(const std::vector<nn::Parameter*>& parameters, std::int64_t ranks,
                        std::int64_t rank, std::int64_t bucket_elements)
     : offset_(parameters.size()), bucket_(parameters.size()) {
+  const auto is_vector = [](const nn::Parameter* p) { return !p->is_matrix(); };
+  if (std::ranges::any_of(parameters, is_vector)) {
+    open(false);
+    for (const nn::Parameter* p : parameters)
+      if (is_vector(p)) add(*p);
+    close(ranks, rank);
+  }
   std::int64_t unit = -1;
-  bool is_open = false;
+  std::int64_t whole = 0;  // elements of the open bucket's parameters, over all ranks
   for (const nn::Parameter* p : parameters) {
-    if (!p->is_matrix()) continue;
-    if (is_open && p->unit != unit && buckets_.back().elements >= bucket_elements) {
+    if (is_vector(p)) continue;
+    if (whole >= bucket_elements && p->unit != unit) {
       close(ranks, rank);
-      is_open = false;
+      whole = 0;
     }
-    if (!is_open) open(true);
-    is_open = true;
+    if (whole == 0) open(true);
+    whole += p->shape.elements();
     unit = p->unit;
     add(*p);
   }
-  if (is_open) close(ranks, rank);
-  if (std::ranges::all_of(parameters, [](const nn::Parameter* p) { return p->is_matrix(); }))
-    return;
-  open(false);
-  for (const nn::Parameter* p : parameters)
-    if (!p->is_matrix()) add(*p);
-  close(ranks, rank);
+  if (whole > 0) close(ranks, rank);
 }
 
 void FlatLayout::open(bool matrices) {

@@ -1,9 +1,9 @@
 // FlatLayout: the order of a rank's parameters in one flat buffer, and who owns what of it.
-// Parameters lie in buckets, matrices in the order in which forward meets them, all vectors in one
-// last bucket (they travel as fp32 and are few). A bucket is the unit in which gradients are summed
-// and weights gathered; each of the ranks that share the optimizer's state owns one slice of it,
-// the n-th part of its padded length (ZeRO, Rajbhandari et al. 2020). Thread rule: constant once
-// made.
+// Parameters lie in buckets: all vectors in the first one (they travel as fp32, are few, and the
+// first layers need some), then matrices in the order in which forward meets them. A bucket is the
+// unit in which gradients are summed and weights gathered; each of the ranks that share the
+// optimizer's state owns one slice of it, the n-th part of its padded length (ZeRO, Rajbhandari et
+// al. 2020). Thread rule: constant once made.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,8 @@ struct Part {
 
 class FlatLayout {
  public:
-  // bucket_elements: a bucket is closed at the end of the unit that reaches it.
+  // bucket_elements: a bucket is closed at the end of the unit that reaches it, counted in whole
+  // parameters, so that ranks with uneven pieces of them cut alike.
   FlatLayout(const std::vector<nn::Parameter*>& parameters, std::int64_t ranks, std::int64_t rank,
              std::int64_t bucket_elements);
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/philox.h"
+#include "dist/failure.h"
 #include "kernels/ops.h"
 
 namespace boreal::parallel {
@@ -51,12 +52,20 @@ ShardedState::ShardedState(const std::vector<nn::Parameter*>& parameters, const 
       layout_(parameters, groups.shard.size(), groups.shard.rank(), options.bucket_elements) {
   list_counted_runs();
   open_units_.resize(layout_.buckets().size());
+  sums_bytes_ = largest_sum(layout_) * 4;
   if (options.meta) return;
   gradients_ = Block(layout_.elements() * 4);
   masters_ = Block(layout_.slice_elements() * 4);
   first_ = Block(layout_.slice_elements() * 4);
   second_ = Block(layout_.slice_elements() * 4);
-  if (const std::int64_t elements = largest_sum(layout_); elements > 0) sums_ = Block(elements * 4);
+  if (sums_bytes_ > 0) sums_ = Block(sums_bytes_);
+}
+
+ShardedState::~ShardedState() {
+  try {
+    finish_reduction();
+  } catch (const dist::Failure&) {  // told where the world was started
+  }
 }
 
 void ShardedState::list_counted_runs() {
@@ -187,9 +196,13 @@ void ShardedState::reduce(const device::Context& ctx, const Bucket& bucket) {
 }
 
 void ShardedState::finish_reduction() {
-  for (const dist::Event& event : events_) event.wait();
-  events_.clear();
   reducing_ = false;
+  // A wait that throws is not repeated.
+  while (!events_.empty()) {
+    const dist::Event event = events_.back();
+    events_.pop_back();
+    event.wait();
+  }
 }
 
 double ShardedState::sum_squares(const device::Context& ctx) const {

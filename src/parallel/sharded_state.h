@@ -25,9 +25,13 @@ struct DataGroups {
   dist::Group replicate;
 };
 
+// Large enough that a collective's start does not count, small enough that the last one of a
+// backward is soon over.
+inline constexpr std::int64_t kBucketElements = 4 << 20;
+
 struct StateOptions {
   bool meta = false;  // shapes only, no memory
-  std::int64_t bucket_elements = 4 << 20;
+  std::int64_t bucket_elements = kBucketElements;
 };
 
 class ShardedState final : public nn::GradientSink {
@@ -37,6 +41,8 @@ class ShardedState final : public nn::GradientSink {
   // This rank alone.
   ShardedState(const std::vector<nn::Parameter*>& parameters, bool meta)
       : ShardedState(parameters, {}, {.meta = meta}) {}
+  // Sums under way are waited for: they write here.
+  ~ShardedState() override;
 
   // Draws the initial weights: Philox keyed by (seed, "init", name), counter = element index in the
   // whole parameter, so a rank draws what it holds.
@@ -69,6 +75,9 @@ class ShardedState final : public nn::GradientSink {
   // over those that share the layers, each element counts once. After finish_reduction().
   double sum_squares(const device::Context& ctx) const;
 
+  // Where segments that several ranks add to are summed.
+  std::int64_t sums_bytes() const { return sums_bytes_; }
+
   const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
   const FlatLayout& layout() const { return layout_; }
   const DataGroups& groups() const { return groups_; }
@@ -90,7 +99,8 @@ class ShardedState final : public nn::GradientSink {
   DataGroups groups_;
   FlatLayout layout_;
   tensor::Block gradients_, masters_, first_, second_;
-  tensor::Block sums_;  // of segments that several ranks add to
+  std::int64_t sums_bytes_ = 0;
+  tensor::Block sums_;
   std::vector<Run> counted_;
   bool reducing_ = false;
   std::vector<std::int64_t> open_units_;  // by bucket: units that are not finished

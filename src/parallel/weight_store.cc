@@ -1,7 +1,9 @@
 #include "parallel/weight_store.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "dist/failure.h"
 #include "kernels/ops.h"
 
 namespace boreal::parallel {
@@ -43,6 +45,15 @@ WeightStore::WeightStore(const std::vector<nn::Parameter*>& parameters, DType dt
       if (backward) forms.backward = packed(shape[0], shape[1]);
     }
     forms_.push_back(forms);
+  }
+}
+
+WeightStore::~WeightStore() {
+  for (dist::Event& event : events_) {
+    try {
+      std::exchange(event, {}).wait();
+    } catch (const dist::Failure&) {  // told where the world was started
+    }
   }
 }
 
@@ -107,7 +118,7 @@ void WeightStore::need(std::int64_t number) {
     const Bucket& bucket = state_->layout().buckets()[static_cast<std::size_t>(made_)];
     const bool owned = bucket.slice == bucket.elements;
     if (sent_ == made_) send(made_);
-    if (!owned) events_[static_cast<std::size_t>(made_) % kStages].wait();
+    if (!owned) std::exchange(events_[static_cast<std::size_t>(made_) % kStages], {}).wait();
     send(made_ + 1);
     const Tensor values = owned ? state_->master_slice(bucket) : stage(bucket, made_);
     const auto size = static_cast<std::int64_t>(bytes_of(values.dtype));

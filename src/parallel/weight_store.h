@@ -19,6 +19,8 @@ class WeightStore final : public nn::WeightSource {
  public:
   // backward: also keep the packed form that input gradients need.
   WeightStore(const std::vector<nn::Parameter*>& parameters, DType dtype, bool backward, bool meta);
+  // Buckets on their way are waited for: they are written here.
+  ~WeightStore() override;
 
   // Makes every form of one parameter from fp32 values of its local shape.
   void publish(const device::Context& ctx, const nn::Parameter& p, const tensor::Tensor& fp32);

@@ -23,7 +23,8 @@ std::vector<std::pair<std::string, std::int64_t>> MemoryPlan::classes() const {
 MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
                          const parallel::DataGroups& groups) {
   const device::Context ctx = device::meta_context(shape.threads);
-  parallel::ShardedState state(model.parameters(), groups, {.meta = true});
+  parallel::ShardedState state(model.parameters(), groups,
+                               {.meta = true, .bucket_elements = shape.bucket_elements});
   parallel::WeightStore weights(model.parameters(), model.config().dtype, true, true);
   tensor::Arena arena;
   const std::int64_t tokens = shape.rows * shape.sequence;
@@ -41,14 +42,15 @@ MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
   MemoryPlan plan;
   plan.weights_bytes = weights.plain_bytes();
   plan.packed_bytes = weights.packed_bytes();
-  plan.staging_bytes = parallel::WeightStore::staging_bytes(state, model.config().dtype);
+  plan.staging_bytes =
+      parallel::WeightStore::staging_bytes(state, model.config().dtype) + state.sums_bytes();
   plan.masters_bytes = state.layout().slice_elements() * 4;
   plan.gradients_bytes = state.layout().elements() * 4;
   plan.moments_bytes = state.layout().slice_elements() * 8;
   plan.constants_bytes =
       model.config().rotary ? model.config().context * model.config().head_dim() * 4 : 0;
   plan.arena_bytes = arena.peak_bytes();
-  plan.batch_bytes = tokens * 6 * 4;
+  plan.batch_bytes = tokens * 7 * 4;
   return plan;
 }
 

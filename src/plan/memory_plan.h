@@ -18,13 +18,14 @@ struct StepShape {
   std::int64_t sequence = 1;  // tokens of a sequence
   bool recompute = false;
   bool sequence_parallel = false;
-  std::int64_t threads = 1;  // attention scratch is per thread
+  std::int64_t threads = 1;                                  // attention scratch is per thread
+  std::int64_t bucket_elements = parallel::kBucketElements;  // parallel/flat_layout.h
 };
 
 struct MemoryPlan {
   std::int64_t weights_bytes = 0;  // plain forms
   std::int64_t packed_bytes = 0;   // packed for the matrix products
-  std::int64_t staging_bytes = 0;  // weights on their way between ranks
+  std::int64_t staging_bytes = 0;  // weights and sums on their way between ranks
   std::int64_t masters_bytes = 0;  // of this rank's slices, as the moments are
   std::int64_t gradients_bytes = 0;
   std::int64_t moments_bytes = 0;

@@ -195,7 +195,10 @@ std::string resolved_yaml(const RunSpec& spec) {
 }
 
 std::string spec_hash(const RunSpec& spec) {
-  return xxh3_128_hex(yaml_of(spec, {"world", "threads", "mesh", "dist", "checkpoint", "eval"}));
+  // The mesh is no part of what a run is: another one goes on with it.
+  RunSpec on_one_rank = spec;
+  on_one_rank.mesh = {};
+  return xxh3_128_hex(yaml_of(on_one_rank, {"world", "threads", "dist", "checkpoint", "eval"}));
 }
 
 std::string describe_keys(const std::vector<std::string>& sections) {

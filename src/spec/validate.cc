@@ -279,6 +279,7 @@ std::optional<Complaint> first_complaint(const RunSpec& spec) {
   check.require(spec.seed >= 0, {"seed"}, "seed is {}, but must be 0 or greater.", spec.seed);
   check_world(check, spec.world);
   check.range("threads", spec.threads, 0, 4096);
+  check.positive("dist.time_limit_s", spec.dist.time_limit_s);
   check_model(check, spec.model);
   check_data(check, spec);
   check_tokenizer(check, spec);

@@ -28,7 +28,7 @@ ckpt::Origin origin_of(const Replica& replica, const TrainInput& input, const Tr
           .data_fingerprint = input.data_fingerprint,
           .data_position = step,
           .isa = std::string(device::name_of(replica.ctx().isa)),
-          .layout = replica.mesh().layout().text(),
+          .layout = replica.mesh().layout().text() + (replica.cuts_rows() ? "" : ", rows not cut"),
           .versions = {{"boreal", BOREAL_VERSION}}};
 }
 

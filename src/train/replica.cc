@@ -1,7 +1,9 @@
 #include "train/replica.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace boreal::train {
 
@@ -26,7 +28,8 @@ Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shap
       model_(config, mesh.tp(), shape.sequence_parallel),
       shape_(shape),
       plan_(plan::plan_training(model_, shape, {mesh.dp_shard(), mesh.dp_replicate()})),
-      state_(model_.parameters(), {mesh.dp_shard(), mesh.dp_replicate()}),
+      state_(model_.parameters(), {mesh.dp_shard(), mesh.dp_replicate()},
+             {.bucket_elements = shape.bucket_elements}),
       weights_(model_.parameters(), config.dtype, true, false),
       arena_(plan_.arena_bytes) {
   const std::int64_t tokens = shape.rows * shape.sequence;
@@ -116,18 +119,30 @@ double Replica::gradient_norm() {
 }
 
 std::string Replica::first_non_finite() const {
-  const auto first = [&](const char* what, auto value_of) -> std::string {
+  constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
+  // The place in the model's order of the first that is not, gradients before weights.
+  const auto first = [&](auto value_of) {
+    std::int64_t index = kNone;
     for (const parallel::Part& part : state_.layout().parts())
-      if (!std::isfinite(kernels::sum_squares(ctx_, value_of(part))))
-        return what + part.parameter->name;
-    return {};
+      if (part.parameter->index < index &&
+          !std::isfinite(kernels::sum_squares(ctx_, value_of(part))))
+        index = part.parameter->index;
+    return index;
   };
-  std::string mine =
-      first("gradient of ", [&](const auto& part) { return state_.reduced_gradient(part); });
-  if (mine.empty()) mine = first("weight ", [&](const auto& part) { return state_.master(part); });
-  for (const std::string& name : mesh_.all().gather_texts(mine))
-    if (!name.empty()) return name;
-  return {};
+  const auto of_all_ranks = [&](std::int64_t mine) {
+    for (const std::string& text : mesh_.all().gather_texts(std::to_string(mine)))
+      mine = std::min<std::int64_t>(mine, std::stoll(text));
+    return mine;
+  };
+  const auto name = [&](std::int64_t index) {
+    return model_.parameters()[static_cast<std::size_t>(index)]->name;
+  };
+  const std::int64_t gradient =
+      of_all_ranks(first([&](const auto& part) { return state_.reduced_gradient(part); }));
+  if (gradient != kNone) return "gradient of " + name(gradient);
+  const std::int64_t weight =
+      of_all_ranks(first([&](const auto& part) { return state_.master(part); }));
+  return weight != kNone ? "weight " + name(weight) : "";
 }
 
 void Replica::update(const spec::OptimSpec& optim, double lr, double grad_scale,

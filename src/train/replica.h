@@ -2,8 +2,8 @@
 // arithmetic of a step. It knows no files, no clock and no schedule: Trainer drives it.
 //
 // A step is: accumulate() for each micro-batch, gradient_norm(), update(). Memory is planned on
-// construction; nothing is allocated by a step. The ranks of the mesh call the same methods in the
-// same order. Thread rule: the thread that owns the pool.
+// construction; a step makes only small things that name it. The ranks of the mesh call the same
+// methods in the same order. Thread rule: the thread that owns the pool.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,8 @@ class Replica {
   const plan::MemoryPlan& plan() const { return plan_; }
   const device::Context& ctx() const { return ctx_; }
   const dist::DeviceMesh& mesh() const { return mesh_; }
+  // Between layers tensor-parallel ranks have their rows only; true also where there are none.
+  bool cuts_rows() const { return shape_.sequence_parallel || mesh_.tp().size() == 1; }
 
   // Makes the computing forms of the weights from the masters. After the masters changed by other
   // means than update(). On all ranks.

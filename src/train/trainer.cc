@@ -87,7 +87,8 @@ class Loop {
   std::int64_t first_step_ = 0;
   std::int64_t saved_step_ = -1;
   std::string checkpoint_;
-  std::vector<tokens::Batch> validation_;
+  std::vector<tokens::Batch> validation_;  // those of this rank
+  std::int64_t validation_batches_ = 0;    // of all ranks
   std::vector<std::string> warnings_;
 };
 
@@ -112,7 +113,9 @@ Status Loop::prepare() {
       stream_options(spec_, input_, replica_.model().config().vocab);
   for (const tokens::StreamSource& source : input_.validation) {
     ASSIGN_OR_RETURN(auto batches, tokens::validation_batches(env_, source, options, micro_rows_));
-    for (tokens::Batch& batch : batches) validation_.push_back(std::move(batch));
+    for (tokens::Batch& batch : batches)
+      if (validation_batches_++ % mesh_.batch_parts() == mesh_.batch_index())
+        validation_.push_back(std::move(batch));
   }
   return Done{};
 }
@@ -195,7 +198,7 @@ Stop Loop::asked_to_stop() const {
 }
 
 bool Loop::validates_after(std::int64_t step) const {
-  if (validation_.empty()) return false;
+  if (validation_batches_ == 0) return false;
   return step == steps_ || (spec_.eval.every_steps > 0 && step % spec_.eval.every_steps == 0);
 }
 
@@ -203,11 +206,10 @@ double Loop::validate() {
   replica_.settle();
   double loss = 0;
   double weight = 0;
-  for (std::size_t i = 0; i < validation_.size(); ++i) {
-    if (static_cast<std::int64_t>(i) % mesh_.batch_parts() != mesh_.batch_index()) continue;
-    const double here = sum_of_weights(validation_[i]);
+  for (const tokens::Batch& batch : validation_) {
+    const double here = sum_of_weights(batch);
     if (here == 0) continue;
-    loss += replica_.evaluate(validation_[i]);
+    loss += replica_.evaluate(batch);
     weight += here;
   }
   loss = mesh_.dp().sum(loss);

@@ -49,8 +49,8 @@ class MeshCheckpoint : public testing::TestWithParam<std::string> {
                  const std::string& to) {
     ASSIGN_OR_RETURN(const auto device_mesh, dist::DeviceMesh::make(world, mesh));
     device::Pool pool(1);
-    Replica replica(config_of({.family = GetParam(), .mesh = mesh}), {.rows = 2, .sequence = 16},
-                    pool, device_mesh);
+    Replica replica(config_of({.family = GetParam(), .mesh = mesh}),
+                    {.rows = 2, .sequence = 16, .bucket_elements = 3000}, pool, device_mesh);
     TrainInput input;
     TrainOptions options{.out = join_path(dir, to), .spec_hash = "spec"};
     if (from.empty()) {

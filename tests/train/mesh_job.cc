@@ -122,7 +122,8 @@ MeshOutcome run(dist::World& world, const MeshJob& job) {
                   {.rows = micro,
                    .sequence = kSequence,
                    .recompute = job.recompute,
-                   .sequence_parallel = job.mesh.sequence_parallel},
+                   .sequence_parallel = job.mesh.sequence_parallel,
+                   .bucket_elements = job.bucket_elements},
                   pool, *mesh);
   replica.state().initialise(9);
   replica.publish();

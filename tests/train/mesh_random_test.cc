@@ -34,6 +34,7 @@ MeshJob random_job(Dice& dice) {
   job.rows = rows * job.mesh.dp_replicate * job.mesh.dp_shard;
   job.micro_rows = dice.among({0, 1, 2});
   if (job.micro_rows > rows) job.micro_rows = 0;
+  job.bucket_elements = dice.among({1, 3000, 20000, parallel::kBucketElements});
   job.steps = 3;
   return job;
 }
@@ -46,8 +47,9 @@ TEST(RandomMesh, TwentyOfThemGiveTheNumbersOfOneRank) {
     alone.mesh = {};
     alone.micro_rows = 0;
     const std::string what =
-        fmt::format("{}: {}, {}, {} kv heads, {} rows by {}{}", i, text_of(job.mesh), job.family,
-                    job.kv_heads, job.rows, job.micro_rows, job.recompute ? ", recomputed" : "");
+        fmt::format("{}: {}, {}, {} kv heads, {} rows by {}, buckets of {}{}", i, text_of(job.mesh),
+                    job.family, job.kv_heads, job.rows, job.micro_rows, job.bucket_elements,
+                    job.recompute ? ", recomputed" : "");
     const MeshOutcome one = run_in_threads(alone);
     const MeshOutcome many = run_in_threads(job);
     EXPECT_LE(loss_difference(many, one), 1e-5) << what;

@@ -48,7 +48,8 @@ class Traffic : public testing::TestWithParam<std::tuple<std::string, DType, int
             .dtype = std::get<1>(GetParam()),
             .mesh = {},
             .steps = 2,
-            .rows = 8};
+            .rows = 8,
+            .bucket_elements = parallel::kBucketElements};
   }
   std::int64_t ranks() const { return std::get<2>(GetParam()); }
   std::int64_t size() const { return static_cast<std::int64_t>(bytes_of(job().dtype)); }

@@ -92,11 +92,11 @@ ranks_in_different_groups_are_named() {
 }
 
 an_error_of_one_rank_ends_the_job_with_its_code() {
-  within 15 ranks 3 mpi refusal
+  within 40 ranks 3 mpi refusal
   ended_with 3
   one_line
   says '^rank 1 of 3 \(dp_shard 1\), step 17: shard 3 is damaged$'
-  within 15 ranks 3 mpi agreed
+  within 40 ranks 3 mpi agreed
   ended_with 3
   says '^error: shard 3 is damaged$'
 }
