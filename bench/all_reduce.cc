@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "base/env.h"
 #include "bench/peer.h"
 #include "bench/session.h"
+#include "device/machine.h"
+#include "dist/place_rank.h"
 #include "dist/world.h"
 #include "tensor/memory.h"
 
@@ -29,6 +32,8 @@ void measure_threads(Session& session) {
   Case c = the_case(session, "threads");
   if (!session.wants(c.name)) return;
   const Status status = dist::run_world("threads:2", {}, [&](dist::World& world) -> Status {
+    // Each on a core of its own, as in a run and as mpirun does it.
+    const device::Pool pool(dist::place_rank(world, device::read_machine(Env::real()), 1));
     const dist::Group& all = world.all();
     const tensor::Block block(kBytes);
     const tensor::Tensor x(block.data(), DType::f32, tensor::Shape{kBytes / 4});

@@ -3,6 +3,7 @@
 // it hides behind arithmetic. BOREAL_WRITE_DOCS=1 draws docs/mesh_overlap.svg.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <barrier>
 #include <cmath>
 #include <cstdlib>
@@ -105,6 +106,9 @@ void report_overlap(const Session& session, const dist::Traffic& traffic) {
     chart.series[1].bars.push_back(monitor::Measured{row.waited_s / calls * 1e3});
   }
   if (std::getenv("BOREAL_WRITE_DOCS") == nullptr) return;
+  double longest = 0;
+  for (const auto& bar : chart.series[0].bars) longest = std::max(longest, bar->value);
+  chart.high = 1.15 * longest;  // room for the number behind the bar
   const Status drawn = monitor::write_svg(
       Env::real(), std::string(BOREAL_SOURCE_DIR) + "/docs/mesh_overlap.svg", chart);
   CHECK(drawn.ok(), "{}", drawn.error().message);
