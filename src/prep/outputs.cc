@@ -53,7 +53,7 @@ Outputs::Outputs(Env& env, std::string out_dir, std::string stamp, const PrepOpt
       stamp_(std::move(stamp)),
       options_(options),
       lone_(options.ranks == 1),
-      work_("prep/work/" + work_name(options.rank)) {}
+      work_("prep/partial/" + work_name(options.rank)) {}
 
 Outputs::~Outputs() {
   // Moved from, or never let in.
@@ -122,7 +122,7 @@ Status Outputs::begin() {
   if (env_->exists(path(kStampPath))) {
     // prep.json first: without it the folder counts as unfinished, whatever happens from here on.
     for (const char* ours : {"prep.json", "shards", "eval", "tokenizer", "tables", "facts.csv",
-                             "prep/units", "prep/claims", "prep/work"}) {
+                             "prep/units", "prep/claims", "prep/partial"}) {
       RETURN_IF_ERROR(env_->remove_all(path(ours)));
     }
   }
@@ -222,7 +222,7 @@ void Outputs::tidy() {
   // nothing.
   Result<std::unique_ptr<FileLock>> alone = lone_ ? std::unique_ptr<FileLock>() : gate();
   if (!alone.ok()) return;
-  for (const char* ours : {"prep/units", "prep/claims", "prep/work"}) {
+  for (const char* ours : {"prep/units", "prep/claims", "prep/partial"}) {
     if (env_->exists(path(ours))) static_cast<void>(env_->remove_all(path(ours)));
   }
 }

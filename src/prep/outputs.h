@@ -6,7 +6,7 @@
 //   prep/ranks/<rank>   held by each of several ranks as long as it works
 //   prep/claims/        one lock a unit: who holds it makes the unit
 //   prep/units/         what ranks tell one another of a unit, with stamp and hash
-//   prep/work/          half-made files, a folder for each rank and process
+//   prep/partial/       half-made files, a folder for each rank and process
 //
 // Thread rule: one owner.
 #pragma once

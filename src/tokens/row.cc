@@ -66,6 +66,26 @@ void mark_documents(const ShardReader& shard, const Window& window, RowView row)
 
 }  // namespace
 
+Batch rows_of(const Batch& batch, std::int64_t begin, std::int64_t rows) {
+  Batch part{.rows = rows, .sequence = batch.sequence};
+  const auto cut = [&](const auto& from, auto& to) {
+    to.assign(from.begin() + begin * batch.sequence,
+              from.begin() + (begin + rows) * batch.sequence);
+  };
+  cut(batch.input, part.input);
+  cut(batch.target, part.target);
+  cut(batch.weight, part.weight);
+  cut(batch.position, part.position);
+  cut(batch.doc_begin, part.doc_begin);
+  return part;
+}
+
+double sum_of_weights(const Batch& batch) {
+  double sum = 0;
+  for (const float weight : batch.weight) sum += static_cast<double>(weight);
+  return sum;
+}
+
 void fill_row(const ShardReader& shard, const Window& window, FillOptions options, RowView row) {
   std::vector<std::int32_t> ids;
   std::vector<std::uint8_t> loss;

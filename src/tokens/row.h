@@ -25,6 +25,10 @@ struct RowView {
 Batch make_batch(std::int64_t rows, std::int64_t sequence);
 RowView row_of(Batch& batch, std::int64_t row);
 
+// Rows [begin, begin + rows) of a batch.
+Batch rows_of(const Batch& batch, std::int64_t begin, std::int64_t rows);
+double sum_of_weights(const Batch& batch);
+
 // `count` inputs from token `begin` of a shard and the targets behind them, on the circle of its
 // first `circle` tokens. The circle ends where a document ends.
 struct Window {

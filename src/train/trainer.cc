@@ -10,6 +10,7 @@
 #include "monitor/progress.h"
 #include "monitor/tensorboard.h"
 #include "optim/schedule.h"
+#include "tokens/row.h"
 #include "train/checkpointing.h"
 #include "train/phases.h"
 #include "train/replica.h"
@@ -19,27 +20,6 @@ namespace boreal::train {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-double sum_of_weights(const tokens::Batch& batch) {
-  double sum = 0;
-  for (const float weight : batch.weight) sum += static_cast<double>(weight);
-  return sum;
-}
-
-// Rows [begin, begin + rows) of a batch.
-tokens::Batch rows_of(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows) {
-  tokens::Batch part{.rows = rows, .sequence = batch.sequence};
-  const auto cut = [&](const auto& from, auto& to) {
-    to.assign(from.begin() + begin * batch.sequence,
-              from.begin() + (begin + rows) * batch.sequence);
-  };
-  cut(batch.input, part.input);
-  cut(batch.target, part.target);
-  cut(batch.weight, part.weight);
-  cut(batch.position, part.position);
-  cut(batch.doc_begin, part.doc_begin);
-  return part;
-}
 
 class Loop {
  public:
@@ -126,8 +106,9 @@ double Loop::forward_backward(const tokens::Batch& batch, double weight) {
   for (std::int64_t row = 0; row < batch.rows; row += micro_rows_) {
     const std::int64_t rows = std::min(micro_rows_, batch.rows - row);
     const bool last = row + rows == batch.rows;
-    loss += rows == batch.rows ? replica_.accumulate(batch, scale, last)
-                               : replica_.accumulate(rows_of(batch, row, rows), scale, last);
+    loss += rows == batch.rows
+                ? replica_.accumulate(batch, scale, last)
+                : replica_.accumulate(tokens::rows_of(batch, row, rows), scale, last);
   }
   return mesh_.dp().sum(loss);
 }
@@ -151,7 +132,7 @@ Result<monitor::StepMetrics> Loop::step() {
   const tokens::Batch batch = phases_("fetch", [&] {
     return stream_.batch(at_.step, {mesh_.batch_index(), mesh_.batch_parts()});
   });
-  const double weight = mesh_.dp().sum(sum_of_weights(batch));
+  const double weight = mesh_.dp().sum(tokens::sum_of_weights(batch));
   if (weight == 0)
     return refused(
         "step {}: no token of the batch counts in the loss; are the .loss files of the shards "
@@ -207,7 +188,7 @@ double Loop::validate() {
   double loss = 0;
   double weight = 0;
   for (const tokens::Batch& batch : validation_) {
-    const double here = sum_of_weights(batch);
+    const double here = tokens::sum_of_weights(batch);
     if (here == 0) continue;
     loss += replica_.evaluate(batch);
     weight += here;

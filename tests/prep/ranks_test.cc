@@ -104,7 +104,7 @@ class PrepRanks : public PrepFixture {
     const Files now = contents(folder, *summary);
     ASSERT_EQ(now.size(), expected.size());
     for (const auto& [name, content] : expected) EXPECT_EQ(now.at(name), content) << name;
-    for (const char* scratch : {"prep/units", "prep/claims", "prep/work"})
+    for (const char* scratch : {"prep/units", "prep/claims", "prep/partial"})
       EXPECT_FALSE(env.exists(join_path(folder, scratch))) << scratch;
   }
 

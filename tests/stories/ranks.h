@@ -66,6 +66,7 @@ class RanksStory : public Story {
 
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): GTEST_SKIP returns from the test.
 #define NEEDS_MPIRUN() \
-  if (!has_mpirun()) GTEST_SKIP() << "skipped: no mpirun"
+  if (!has_mpirun())   \
+  GTEST_SKIP() << "skipped: there is no mpirun to start processes; ./run setup mpi installs it"
 
 }  // namespace boreal::stories

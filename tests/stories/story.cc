@@ -161,4 +161,13 @@ std::vector<std::string> Story::leftovers(const std::string& folder) const {
   return found;
 }
 
+void Story::expect_first_rows(const std::string& out, const std::string& longer) const {
+  const auto rows = metrics(out);
+  const auto all = metrics(longer);
+  ASSERT_FALSE(rows.empty());
+  ASSERT_LE(rows.size(), all.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    EXPECT_TRUE(monitor::equal_but_for_times(rows[i], all[i])) << monitor::metrics_line(rows[i]);
+}
+
 }  // namespace boreal::stories

@@ -42,6 +42,9 @@ class Story : public testing::Test {
   // Expects the exit code, one message on stderr that holds each of the texts, and no crash.
   static void expect_error(const Outcome& outcome, int code, const std::vector<std::string>& texts);
 
+  // The rows of `out`, times aside, are the first ones of `longer`.
+  void expect_first_rows(const std::string& out, const std::string& longer) const;
+
   // Content of each file of a folder, by name.
   std::map<std::string, std::string> files_of(const std::string& name) const;
   void expect_same_files(const std::string& folder, const std::string& other) const;

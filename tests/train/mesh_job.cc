@@ -9,6 +9,7 @@
 #include "base/philox.h"
 #include "dist/layout.h"
 #include "tests/model/rig.h"
+#include "tokens/row.h"
 
 namespace boreal::train {
 
@@ -34,26 +35,6 @@ tokens::Batch batch_of(const MeshJob& job, std::int64_t step, std::int64_t vocab
     batch.position.push_back(column - begin);
   }
   return batch;
-}
-
-tokens::Batch rows_of(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows) {
-  tokens::Batch part{.rows = rows, .sequence = batch.sequence};
-  const auto cut = [&](const auto& from, auto& to) {
-    to.assign(from.begin() + begin * batch.sequence,
-              from.begin() + (begin + rows) * batch.sequence);
-  };
-  cut(batch.input, part.input);
-  cut(batch.target, part.target);
-  cut(batch.weight, part.weight);
-  cut(batch.position, part.position);
-  cut(batch.doc_begin, part.doc_begin);
-  return part;
-}
-
-double weight_of(const tokens::Batch& batch) {
-  double sum = 0;
-  for (const float weight : batch.weight) sum += static_cast<double>(weight);
-  return sum;
 }
 
 // Whole parameters on every rank, from what each owns: (index, first element, count, values).
@@ -144,8 +125,8 @@ MeshOutcome run(dist::World& world, const MeshJob& job) {
     for (std::int64_t row = 0; row < rows; row += micro) {
       dawdle();
       const std::int64_t count = std::min(micro, rows - row);
-      loss += replica.accumulate(rows_of(batch, mesh->batch_index() * rows + row, count),
-                                 1 / weight_of(batch), row + count == rows);
+      loss += replica.accumulate(tokens::rows_of(batch, mesh->batch_index() * rows + row, count),
+                                 1 / tokens::sum_of_weights(batch), row + count == rows);
     }
     dawdle();
     out.losses.push_back(mesh->dp().sum(loss));

@@ -16,6 +16,10 @@ struct Row {
 };
 
 std::vector<Row> rows() {
+#if defined(__SANITIZE_THREAD__)
+  // All of them take minutes there, and Mesh.* are the same meshes.
+  return {{{.dp_shard = 2, .tp = 2}}};
+#else
   return {{{.dp_shard = 2}},
           {{.dp_replicate = 2}},
           {{.tp = 2}},
@@ -24,10 +28,16 @@ std::vector<Row> rows() {
           {{.dp_replicate = 2, .dp_shard = 2}},
           {{.dp_replicate = 2, .tp = 2}},
           {{.tp = 4}}};
+#endif
 }
 
+// Not with the thread sanitizer: it knows one process.
 bool has_mpirun() {
+#if defined(__SANITIZE_THREAD__)
+  return false;
+#else
   return BOREAL_HAS_MPI != 0 && std::system("command -v mpirun > /dev/null 2>&1") == 0;
+#endif
 }
 
 // The bytes of the outcome of processes. Open MPI leaks by itself.
@@ -89,9 +99,6 @@ std::string line_of(const std::string& family, const Row& row, const MeshOutcome
 }
 
 TEST(MeshTable, EveryMeshIsWithinTheBoundsOfOneRank) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "skipped: minutes with the thread sanitizer, and Mesh.* are the same meshes";
-#endif
   std::string table =
       "| family | mesh | ranks | loss, fp32 | gradients, fp32 | eps 1e-8 | loss, bf16 | processes |"
       " held up |\n|---|---|---|---|---|---|---|---|---|\n";
