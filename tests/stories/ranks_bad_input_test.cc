@@ -50,6 +50,33 @@ TEST_F(RanksBadInput, AWorldThatIsNotKnownOrDoesNotFitTheLaunchIsRefused) {
   EXPECT_FALSE(env.exists(path("out")));
 }
 
+TEST_F(RanksBadInput, AWidthThatTheFamilyChoosesIsCheckedAsOneThatTheSpecNames) {
+  expect_no_run({.count = 3, .tp = 3},
+                {"--set", "model.hidden=96", "--set", "model.heads=6", "--set", "model.ffn=0",
+                 "--set", "data.sequence=30"},
+                {"mesh.tp is 3", "model.ffn (256)"});
+}
+
+TEST_F(RanksBadInput, AVerbThatRunsAloneIsRefusedUnderALauncherOfSeveral) {
+  NEEDS_MPIRUN();
+  auto dry = train_line("out");
+  dry.emplace_back("--dry-run");
+  for (const std::vector<std::string>& line :
+       {dry, {"export", "--checkpoint", "out", "--to", "hf"}, {"machine"}}) {
+    const Outcome outcome = start(line, mpirun(2))->wait();
+    expect_error(outcome, 2, {line[0], "one process", "one of 2"});
+  }
+  EXPECT_FALSE(env.exists(path("out")));
+}
+
+TEST_F(RanksBadInput, WhatRanksOfOneMachineNeedIsSaidOfAllOfThem) {
+  const Outcome outcome =
+      run({"plan", "tiny.yaml", "--world", "threads:4", "--set", "mesh.dp_shard=4"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("of rank 0 of 4"));
+  EXPECT_THAT(outcome.out, HasSubstr("4 of the 4 ranks"));
+}
+
 TEST_F(RanksBadInput, OfManyProcessesOneSpeaks) {
   NEEDS_MPIRUN();
   expect_no_run({.count = 4, .mpi = true, .shard = 2}, {}, {"dp_shard 2 = 2 ranks", "has 4"});
