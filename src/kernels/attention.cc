@@ -36,6 +36,8 @@ void over_items(const device::Context& ctx, std::size_t spans, std::int64_t kv_h
 
 void check_shapes(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v) {
   CHECK_EQ(shape.heads % shape.kv_heads, 0);
+  CHECK(shape.scale == 0 && shape.window == 0 && shape.soft_cap == 0);
+  CHECK(shape.alibi_slopes == nullptr && shape.cos_sin == nullptr);
   CHECK_EQ(q.columns(), shape.heads * shape.head_dim);
   CHECK_EQ(k.columns(), shape.kv_heads * shape.head_dim);
   CHECK_EQ(v.columns(), k.columns());

@@ -12,6 +12,9 @@
 
 namespace boreal::kernels {
 
+// Keys of a tile, and of a page of a paged cache.
+constexpr std::int64_t kKeyTile = 64;
+
 // `queries` rows from query_row on look at keys [kv_row, kv_row + keys) of their document; query i
 // stands at key query_begin + i and sees the keys up to itself.
 struct AttentionSpan {
@@ -20,6 +23,9 @@ struct AttentionSpan {
   std::int64_t query_begin = 0;
   std::int64_t kv_row = 0;
   std::int64_t keys = 0;
+  // Keys in pages: keys [i * kKeyTile, (i + 1) * kKeyTile) lie from row pages[i] on. Null: in one
+  // piece from kv_row on. Forward only.
+  const std::int32_t* pages = nullptr;
 };
 
 struct AttentionShape {
@@ -27,6 +33,17 @@ struct AttentionShape {
   std::int64_t kv_heads = 1;
   std::int64_t head_dim = 64;
   std::int64_t keys_max = 0;  // longest document the scratch must hold
+  double scale = 0;           // of the scores; 0: 1 / sqrt(head_dim)
+  std::int64_t window = 0;    // a query sees this many keys up to itself; 0: all of them
+  double soft_cap = 0;        // a score s becomes cap * tanh(s / cap); 0: stays
+  // fp32 [heads], "ALiBi" (Press et al. 2022): a score loses slope * (query's position - key's).
+  // Null: none.
+  const float* alibi_slopes = nullptr;
+  // Rotary positions, applied on load to the first cos_sin->columns() features of each head and
+  // taken back from dq and dk: fp32 [positions, rotary dim], cosines of rotary dim / 2 angles, then
+  // sines; pairs are (i, i + rotary dim / 2). Null: q and k come as they are to be used.
+  const tensor::Tensor* cos_sin = nullptr;
+  bool keys_rotated = false;  // keys come rotated (from a cache), only queries are turned
 };
 
 // fp32 elements of scratch.
