@@ -44,8 +44,9 @@ struct Layer {
     o = take(dtype, Shape{tokens, s.heads * s.head_dim});
     d_o = take(dtype, o.shape);
     lse = take(DType::f32, Shape{s.heads, tokens});
-    scratch = take(DType::f32, Shape{std::max(kernels::attention_forward_scratch(ctx, shape),
-                                              kernels::attention_backward_scratch(ctx, shape))});
+    scratch =
+        take(DType::f32, Shape{std::max(kernels::attention_forward_scratch(ctx, shape, dtype),
+                                        kernels::attention_backward_scratch(ctx, shape, dtype))});
     fill(ctx, qkv, "qkv");
     fill(ctx, d_o, "d_o");
   }

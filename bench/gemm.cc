@@ -82,14 +82,10 @@ void weight_gradient(Session& session, const Sizes& s, DType dtype) {
   const device::Context& ctx = session.ctx();
   const Owned x(ctx, dtype, Shape{s.tokens, s.in});
   const Owned dy(ctx, dtype, Shape{s.tokens, s.out});
-  const Owned dy_t(ctx, dtype, Shape{s.out, s.tokens});
   const Owned dw(ctx, DType::f32, Shape{s.out, s.in});
-  PackedOwned packed(ctx, dtype, s.tokens, s.in);
-  c.run = [&] {
-    kernels::transpose(ctx, dy.tensor, dy_t.tensor);
-    kernels::pack(ctx, x.tensor, false, packed.packed);
-    kernels::gemm(ctx, dy_t.tensor, packed.packed, dw.tensor, {.accumulate = true});
-  };
+  const Block memory(kernels::weight_gradient_scratch(ctx, dtype, s.tokens, s.out, s.in));
+  const Tensor scratch(memory.data(), DType::u8, Shape{memory.bytes()});
+  c.run = [&] { kernels::weight_gradient(ctx, dy.tensor, x.tensor, dw.tensor, scratch); };
   session.measure(c);
 }
 

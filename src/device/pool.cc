@@ -145,4 +145,24 @@ void Pool::split(std::int64_t items, std::int64_t grain,
   });
 }
 
+void Pool::split_guided(std::int64_t items, std::int64_t grain,
+                        const std::function<void(std::int64_t, std::int64_t)>& task) {
+  CHECK_GE(grain, 1);
+  const std::int64_t grains = (items + grain - 1) / grain;
+  const std::int64_t parts = threads();
+  if (grains <= 1 || parts == 1) {
+    if (items > 0) task(0, items);
+    return;
+  }
+  std::atomic<std::int64_t> next{0};
+  run([&](std::int64_t) {
+    for (std::int64_t begin = next.load(std::memory_order_relaxed); begin < grains;) {
+      const std::int64_t take = std::max<std::int64_t>(1, (grains - begin) / (2 * parts));
+      if (!next.compare_exchange_weak(begin, begin + take, std::memory_order_relaxed)) continue;
+      task(begin * grain, std::min(items, (begin + take) * grain));
+      begin = next.load(std::memory_order_relaxed);
+    }
+  });
+}
+
 }  // namespace boreal::device

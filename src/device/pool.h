@@ -1,7 +1,7 @@
 // Pool: the one set of worker threads of a rank, pinned to its processors (placement.h).
-// Work is cut statically: part p of n always covers the same items, so results cannot depend on
-// timing. Thread rule: one thread owns the pool and calls run(); tasks must not call run() of the
-// same pool.
+// Work is cut statically, part p of n always covers the same items, so that results cannot depend
+// on timing; split_guided is for those that cannot anyway. Thread rule: one thread owns the pool
+// and calls run(); tasks must not call run() of the same pool.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,12 @@ class Pool {
   // that are not empty.
   void split(std::int64_t items, std::int64_t grain,
              const std::function<void(std::int64_t begin, std::int64_t end)>& task);
+
+  // The same in smaller and smaller runs of whole grains, taken in turns by whoever is free: for
+  // work whose results do not depend on how it is cut, on machines whose cores are not equally
+  // fast.
+  void split_guided(std::int64_t items, std::int64_t grain,
+                    const std::function<void(std::int64_t begin, std::int64_t end)>& task);
 
  private:
   struct Workers;

@@ -46,9 +46,11 @@ struct AttentionShape {
   bool keys_rotated = false;  // keys come rotated (from a cache), only queries are turned
 };
 
-// fp32 elements of scratch.
-std::int64_t attention_forward_scratch(const device::Context& ctx, const AttentionShape& shape);
-std::int64_t attention_backward_scratch(const device::Context& ctx, const AttentionShape& shape);
+// fp32 elements of scratch for q, k and v of a type: linear in keys_max, for each thread.
+std::int64_t attention_forward_scratch(const device::Context& ctx, const AttentionShape& shape,
+                                       DType dtype);
+std::int64_t attention_backward_scratch(const device::Context& ctx, const AttentionShape& shape,
+                                        DType dtype);
 
 // q, o [rows, heads * head_dim]; k, v [kv rows, kv_heads * head_dim], any row stride. lse fp32
 // [heads, rows] or null.

@@ -36,6 +36,13 @@ struct Epilogue {
 void gemm(const device::Context& ctx, const tensor::Tensor& a, const Packed& b, tensor::Tensor c,
           const Epilogue& epilogue = {});
 
+// dw[out, in] += dy^T . x, the sum over rows in their order: dy [rows, out] and x [rows, in] of one
+// dtype, dw fp32. scratch is u8 memory of weight_gradient_scratch() bytes.
+std::int64_t weight_gradient_scratch(const device::Context& ctx, DType dtype, std::int64_t rows,
+                                     std::int64_t out, std::int64_t in);
+void weight_gradient(const device::Context& ctx, const tensor::Tensor& dy, const tensor::Tensor& x,
+                     tensor::Tensor dw, tensor::Tensor scratch);
+
 // dst[c][r] = src[r][c]; dst has at least as many columns as src has rows, the rest is zeroed.
 void transpose(const device::Context& ctx, const tensor::Tensor& src, tensor::Tensor dst);
 

@@ -86,13 +86,15 @@ void Attention::forward(const Pass& pass, std::int64_t block, const Tensor* cos_
   const Tensor qkv = pass.keep(x.dtype, Shape{rows, (heads_ + 2 * kv_heads_) * head_dim_});
   const Tensor o = pass.keep(x.dtype, Shape{rows, heads_ * head_dim_});
   qkv_.forward(pass, x, qkv);
-  if (cos_sin != nullptr) {
-    kernels::rope(pass.ctx, qkv.column_slice(0, (heads_ + kv_heads_) * head_dim_),
-                  pass.rows.position, *cos_sin, heads_ + kv_heads_, kernels::Rotation::forward);
-  }
   Tensor k = keys(qkv);
   Tensor v = values(qkv);
+  kernels::AttentionShape shape = this->shape(pass);
+  shape.cos_sin = cos_sin;
   if (pass.state != nullptr) {
+    if (cos_sin != nullptr)
+      kernels::rope(pass.ctx, k, pass.rows.position, *cos_sin, kv_heads_,
+                    kernels::Rotation::forward);
+    shape.keys_rotated = true;
     const LayerState& state = (*pass.state)[static_cast<std::size_t>(block)];
     kernels::copy_rows(pass.ctx, k, pass.rows.cache_row, state.k);
     kernels::copy_rows(pass.ctx, v, pass.rows.cache_row, state.v);
@@ -108,9 +110,9 @@ void Attention::forward(const Pass& pass, std::int64_t block, const Tensor* cos_
   }
   {
     const ScratchScope scope(pass.arena);
-    const Tensor scratch =
-        pass.scratch(DType::f32, Shape{kernels::attention_forward_scratch(pass.ctx, shape(pass))});
-    kernels::attention_forward(pass.ctx, shape(pass), pass.rows.spans, queries(qkv), k, v, o,
+    const Tensor scratch = pass.scratch(
+        DType::f32, Shape{kernels::attention_forward_scratch(pass.ctx, shape, x.dtype)});
+    kernels::attention_forward(pass.ctx, shape, pass.rows.spans, queries(qkv), k, v, o,
                                pass.tape != nullptr ? &lse : nullptr, scratch);
   }
   out_.forward(pass, o, y, &residual);
@@ -127,15 +129,13 @@ void Attention::backward_input(const Pass& pass, const Tensor* cos_sin, const Te
     const ScratchScope scope(pass.arena);
     const Tensor d_o = pass.scratch(dy.dtype, o.shape);
     out_.backward_input(pass, whole_dy, d_o);
-    const Tensor scratch =
-        pass.scratch(DType::f32, Shape{kernels::attention_backward_scratch(pass.ctx, shape(pass))});
-    kernels::attention_backward(pass.ctx, shape(pass), pass.rows.spans, queries(qkv), keys(qkv),
+    kernels::AttentionShape shape = this->shape(pass);
+    shape.cos_sin = cos_sin;
+    const Tensor scratch = pass.scratch(
+        DType::f32, Shape{kernels::attention_backward_scratch(pass.ctx, shape, dy.dtype)});
+    kernels::attention_backward(pass.ctx, shape, pass.rows.spans, queries(qkv), keys(qkv),
                                 values(qkv), o, pass.tape->get(id_, kLse), d_o, queries(d_qkv),
                                 keys(d_qkv), values(d_qkv), scratch);
-  }
-  if (cos_sin != nullptr) {
-    kernels::rope(pass.ctx, d_qkv.column_slice(0, (heads_ + kv_heads_) * head_dim_),
-                  pass.rows.position, *cos_sin, heads_ + kv_heads_, kernels::Rotation::backward);
   }
   qkv_.backward_input(pass, d_qkv, dx);
 }

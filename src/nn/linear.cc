@@ -109,15 +109,9 @@ void Linear::backward_weight(const Pass& pass) const {
 
 void accumulate_weight_gradient(const Pass& pass, const Tensor& dy, const Tensor& x, Tensor dw) {
   const ScratchScope scope(pass.arena);
-  const std::int64_t rows = x.rows();
-  const std::int64_t padded = x.dtype == DType::bf16 ? (rows + 1) / 2 * 2 : rows;
-  Tensor dy_t = pass.scratch(x.dtype, Shape{dy.columns(), padded});
-  kernels::transpose(pass.ctx, dy, dy_t);
-  const Tensor storage =
-      pass.scratch(DType::u8, Shape{kernels::packed_bytes(x.dtype, rows, x.columns())});
-  kernels::Packed packed = kernels::packed_view(storage, x.dtype, rows, x.columns());
-  kernels::pack(pass.ctx, x, false, packed);
-  kernels::gemm(pass.ctx, dy_t, packed, dw, {.accumulate = true});
+  const std::int64_t bytes =
+      kernels::weight_gradient_scratch(pass.ctx, x.dtype, x.rows(), dy.columns(), x.columns());
+  kernels::weight_gradient(pass.ctx, dy, x, dw, pass.scratch(DType::u8, Shape{bytes}));
 }
 
 }  // namespace boreal::nn

@@ -74,11 +74,11 @@ class Attention : public KernelTest {
                 Values(dtype(), Shape{c.rows(), c.width()})};
     const Tensor t = qkv.tensor();
     Tensor lse = out.lse.tensor();
-    Values forward(DType::f32, Shape{attention_forward_scratch(on_ctx, c.shape)});
+    Values forward(DType::f32, Shape{attention_forward_scratch(on_ctx, c.shape, dtype())});
     attention_forward(on_ctx, c.shape, c.spans(), q_of(c, t), k_of(c, t), v_of(c, t),
                       out.o.tensor(), &lse, forward.tensor());
     if (d_o == nullptr) return out;
-    Values backward(DType::f32, Shape{attention_backward_scratch(on_ctx, c.shape)});
+    Values backward(DType::f32, Shape{attention_backward_scratch(on_ctx, c.shape, dtype())});
     const Tensor d = out.d_qkv.tensor();
     attention_backward(on_ctx, c.shape, c.spans(), q_of(c, t), k_of(c, t), v_of(c, t),
                        out.o.tensor(), lse, d_o->tensor(), q_of(c, d), k_of(c, d), v_of(c, d),
@@ -101,9 +101,11 @@ class Attention : public KernelTest {
     const auto d = reference::attention_backward(heads, c.documents(), q, k, v, d_o.matrix());
     Outputs copy = got;
     const Tensor d_qkv = copy.d_qkv.tensor();
-    EXPECT_LE(relative_error(matrix_of(q_of(c, d_qkv)), d.dq), tolerance());
-    EXPECT_LE(relative_error(matrix_of(k_of(c, d_qkv)), d.dk), tolerance());
-    EXPECT_LE(relative_error(matrix_of(v_of(c, d_qkv)), d.dv), tolerance());
+    // Weights and gradients of scores are rounded to bf16 on their way into the products.
+    const double bound = dtype() == DType::bf16 ? 2e-2 : tolerance();
+    EXPECT_LE(relative_error(matrix_of(q_of(c, d_qkv)), d.dq), bound);
+    EXPECT_LE(relative_error(matrix_of(k_of(c, d_qkv)), d.dk), bound);
+    EXPECT_LE(relative_error(matrix_of(v_of(c, d_qkv)), d.dv), bound);
   }
 };
 
@@ -152,7 +154,7 @@ TEST_P(Attention, GivesTheSameBitsWholeInChunksAndTokenByToken) {
     for (const std::vector<std::int64_t>& chunks :
          {std::vector<std::int64_t>(150, 1), {64, 64, 22}, {1, 62, 2, 85}, {100, 1, 49}}) {
       std::int64_t done = 0;
-      Values scratch(DType::f32, Shape{attention_forward_scratch(ctx(), whole.shape)});
+      Values scratch(DType::f32, Shape{attention_forward_scratch(ctx(), whole.shape, dtype())});
       for (const std::int64_t n : chunks) {
         for (std::int64_t r = done; r < done + n; ++r)
           for (std::int64_t c = 0; c < whole.width(); ++c)
@@ -247,7 +249,7 @@ TEST(AttentionDeathTest, RefusesMoreKeysThanTheScratchIsFor) {
   const device::Context ctx = device::cpu_context(pool);
   const AttentionShape shape{1, 1, 8, 4};
   Values qkv(DType::f32, Shape{5, 8});
-  Values scratch(DType::f32, Shape{attention_forward_scratch(ctx, shape)});
+  Values scratch(DType::f32, Shape{attention_forward_scratch(ctx, shape, DType::f32)});
   const std::vector<AttentionSpan> span = {{0, 5, 0, 0, 5}};
   EXPECT_DEATH(attention_forward(ctx, shape, span, qkv.tensor(), qkv.tensor(), qkv.tensor(),
                                  qkv.tensor(), nullptr, scratch.tensor()),

@@ -1,284 +1,282 @@
-// Causal attention of one document and one kv head, forward and backward, without a T x T matrix:
-// tiles of 64 keys with an online softmax (Milakov & Gimelshein 2018; Dao et al., "FlashAttention",
-// 2022), in fp32 whatever the storage type. Tiles start at the document's first key and every query
-// goes through them in the same order by itself, so its bits do not depend on where the document
-// stands, on its neighbours, or on whether it is computed whole or one query at a time.
+// What attention forward and backward share. Both work on tiles of 64 keys and 64 lanes; a lane is
+// one query of one head. Scores are kept as [key][lane]: the softmax of a lane runs down a column,
+// so that all of it is vectors over lanes and nothing is summed across one. Operands of products
+// are of the storage type, sums and softmax fp32.
 #pragma once
 
-#include "kernels/cpu/gemm.inl.h"
+#include "kernels/cpu/exp2.inl.h"
+#include "kernels/cpu/micro.inl.h"
+#include "kernels/cpu/pack.inl.h"
+#include "kernels/cpu/rotate.inl.h"
+#include "kernels/cpu/table.h"
+#include "kernels/cpu/vec.inl.h"
 
 namespace boreal::kernels::cpu::BOREAL_ISA {
 namespace {
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-// C[rows, kPanel * n64] (+)= A[rows, k] . B[k, ...], all fp32 row-major, columns a multiple of 64.
-BOREAL_INLINE void small_gemm(const float* a, std::int64_t lda, const float* b, std::int64_t ldb,
-                              float* c, std::int64_t ldc, std::int64_t rows, std::int64_t columns,
-                              std::int64_t k, bool accumulate) {
-  const auto part = [&]<int R>(std::int64_t row, std::int64_t column) {
-    Tile<R> tile;
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        tile.at[r][v] = accumulate ? load(c + (row + r) * ldc + column + v * kWidth) : Vf{};
-    multiply<R>(tile, a + row * lda, lda, b + column, ldb, k);
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < kVectors; ++v)
-        store(c + (row + r) * ldc + column + v * kWidth, tile.at[r][v]);
-  };
-  for (std::int64_t column = 0; column < columns; column += kColumns) {
-    std::int64_t row = 0;
-    for (; row + kRows <= rows; row += kRows) part.template operator()<kRows>(row, column);
-    for (; row + 2 <= rows; row += 2) part.template operator()<2>(row, column);
-    for (; row < rows; ++row) part.template operator()<1>(row, column);
-  }
-}
-
-// rows x dim of any type -> fp32 [rows][dp], zero padded on the right.
-template <class T>
-BOREAL_INLINE void widen(const T* src, std::int64_t ld, std::int64_t rows, std::int64_t dim,
-                         std::int64_t dp, float* dst) {
-  for (std::int64_t r = 0; r < rows; ++r, src += ld, dst += dp) {
-    over_row(dim, [&](std::int64_t c, std::int64_t n) { store_n(dst + c, load_n(src + c, n), n); });
-    for (std::int64_t c = dim; c < dp; ++c) dst[c] = 0;
-  }
-}
-
-template <class T>
-BOREAL_INLINE void narrow(const float* src, std::int64_t dp, std::int64_t rows, std::int64_t dim,
-                          T* dst, std::int64_t ld) {
-  for (std::int64_t r = 0; r < rows; ++r, src += dp, dst += ld)
-    over_row(dim, [&](std::int64_t c, std::int64_t n) { store_n(dst + c, load_n(src + c, n), n); });
-}
-
-// Keys of one tile as columns: dst[dim][64], missing keys zero.
-template <class T>
-BOREAL_INLINE void transpose_tile(const T* src, std::int64_t ld, std::int64_t keys,
-                                  std::int64_t dim, float* dst) {
-  for (std::int64_t d = 0; d < dim; ++d) {
-    for (std::int64_t j = 0; j < keys; ++j) dst[d * kPanel + j] = load1(src + j * ld + d);
-    for (std::int64_t j = keys; j < kPanel; ++j) dst[d * kPanel + j] = 0;
-  }
-}
-
 BOREAL_INLINE std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
-
-// One row of scores against one tile of keys: weights in place, running maximum and sum, and the
-// output so far rescaled.
-BOREAL_INLINE void online_softmax(float* score, std::int64_t visible, float scale, float& max,
-                                  float& sum, float* out, std::int64_t dp) {
-  for (std::int64_t j = visible; j < kPanel; ++j) score[j] = kMinusInfinity;
-  Vf best = splat(kMinusInfinity);
-  for (std::int64_t j = 0; j < kPanel; j += kWidth) {
-    const Vf s = load(score + j) * scale;
-    store(score + j, s);
-    best = vmax(s, best);
-  }
-  const float tile_max = max_lanes(best);
-  const float next = tile_max > max ? tile_max : max;
-  Vf lanes{};
-  for (std::int64_t j = 0; j < kPanel; j += kWidth) {
-    const Vf p = exp(load(score + j) - next);
-    store(score + j, p);
-    lanes = lanes + p;
-  }
-  if (next > max) {
-    const float keep = max == kMinusInfinity ? 0.0F : exp(splat(max - next))[0];
-    sum *= keep;
-    for (std::int64_t c = 0; c < dp; c += kWidth) store(out + c, load(out + c) * keep);
-    max = next;
-  }
-  sum += sum_lanes(lanes);
+BOREAL_INLINE std::int64_t most(std::int64_t a, std::int64_t b) {
+  return a > b ? a : b;
 }
+
+// ---- products of small matrices
+
+// What a tile of C starts from: nothing, C, or C times a factor a column.
+enum class Start { zero, old, scaled };
 
 template <class T>
-void attention_forward(const AttentionArgs& g) {
-  const std::int64_t dim = g.head_dim;
-  const std::int64_t dp = padded_dim(dim);
-  const std::int64_t tiles = (g.keys + kPanel - 1) / kPanel;
-  float* keys = g.scratch;                      // [tiles][dim][64]
-  float* values = keys + tiles * kPanel * dp;   // [tiles * 64][dp]
-  float* query = values + tiles * kPanel * dp;  // [64][dp]
-  float* out = query + kPanel * dp;             // [64][dp]
-  float* score = out + kPanel * dp;             // [64][64]
-  float* max = score + kPanel * kPanel;
-  float* sum = max + kPanel;
-  for (std::int64_t t = 0; t < tiles; ++t) {
-    const std::int64_t n = least(kPanel, g.keys - t * kPanel);
-    transpose_tile(static_cast<const T*>(g.k) + t * kPanel * g.ldk, g.ldk, n, dim,
-                   keys + t * kPanel * dp);
-  }
-  widen(static_cast<const T*>(g.v), g.ldv, g.keys, dim, dp, values);
-  for (std::int64_t i = g.keys * dp; i < tiles * kPanel * dp; ++i) values[i] = 0;
-
-  for (std::int64_t h = 0; h < g.heads_per_kv; ++h) {
-    for (std::int64_t q0 = 0; q0 < g.queries; q0 += kPanel) {
-      const std::int64_t rows = least(kPanel, g.queries - q0);
-      widen(static_cast<const T*>(g.q) + q0 * g.ldq + h * dim, g.ldq, rows, dim, dp, query);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        max[r] = kMinusInfinity;
-        sum[r] = 0;
-      }
-      for (std::int64_t i = 0; i < rows * dp; ++i) out[i] = 0;
-      const std::int64_t last = g.query_begin + q0 + rows - 1;  // key position of the last query
-      for (std::int64_t t = 0; t * kPanel <= last; ++t) {
-        // Queries before the tile see none of it: their sums must not even be rescaled.
-        const std::int64_t skip_to = t * kPanel - g.query_begin - q0;
-        const std::int64_t first = skip_to > 0 ? skip_to : 0;
-        small_gemm(query + first * dp, dp, keys + t * kPanel * dp, kPanel, score + first * kPanel,
-                   kPanel, rows - first, kPanel, dim, false);
-        for (std::int64_t r = first; r < rows; ++r) {
-          const std::int64_t visible = least(kPanel, g.query_begin + q0 + r + 1 - t * kPanel);
-          online_softmax(score + r * kPanel, visible, g.scale, max[r], sum[r], out + r * dp, dp);
-        }
-        small_gemm(score + first * kPanel, kPanel, values + t * kPanel * dp, dp, out + first * dp,
-                   dp, rows - first, dp, least(kPanel, g.keys - t * kPanel), true);
-      }
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const float inverse = 1.0F / sum[r];
-        for (std::int64_t c = 0; c < dp; c += kWidth)
-          store(out + r * dp + c, load(out + r * dp + c) * inverse);
-        if (g.lse != nullptr) g.lse[h * g.lse_stride + q0 + r] = max[r] + __builtin_logf(sum[r]);
-      }
-      narrow(out, dp, rows, dim, static_cast<T*>(g.o) + q0 * g.ldo + h * dim, g.ldo);
-    }
-  }
-}
-
-// P and dS of one tile of 64 queries and 64 keys. score holds Q.K, dp_ holds dO.V; on return P and
-// dS.
-BOREAL_INLINE void softmax_backward_tile(float* score, float* d_score, const float* lse,
-                                         const float* delta, std::int64_t rows,
-                                         std::int64_t query_offset, float scale) {
-  for (std::int64_t r = 0; r < rows; ++r, score += kPanel, d_score += kPanel) {
-    const std::int64_t visible = query_offset + r + 1;
-    for (std::int64_t j = 0; j < kPanel; j += kWidth) {
-      const Vf p = exp(load(score + j) * scale - lse[r]);
-      store(score + j, p);
-    }
-    for (std::int64_t j = visible > 0 ? visible : 0; j < kPanel; ++j) score[j] = 0;
-    for (std::int64_t j = 0; j < kPanel; j += kWidth) {
-      const Vf ds = load(score + j) * (load(d_score + j) - delta[r]) * scale;
-      store(d_score + j, ds);
-    }
-  }
-}
-
-// dst[columns][rows] of a 64 x 64 tile.
-BOREAL_INLINE void transpose_part(const float* src, std::int64_t rows, std::int64_t columns,
-                                  float* dst) {
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < columns; ++c) dst[c * kPanel + r] = src[r * kPanel + c];
-}
-
-// Where attention_backward keeps its operands, all fp32; rows are padded to whole tiles.
-struct BackwardMemory {
-  BackwardMemory(float* memory, std::int64_t area, std::int64_t padded)
-      : keys(memory),
-        keys_t(keys + area),
-        values_t(keys_t + area),
-        query(values_t + area),
-        d_out(query + area),
-        dk(d_out + area),
-        dv(dk + area),
-        delta(dv + area),
-        score(delta + padded),
-        d_score(score + kPanel * kPanel),
-        score_t(d_score + kPanel * kPanel),
-        dq_tile(score_t + kPanel * kPanel) {}
-
-  float* keys;      // [padded][dp]
-  float* keys_t;    // tiles of [dim][64]
-  float* values_t;  // tiles of [dim][64]
-  float* query;     // [padded][dp] of one head
-  float* d_out;     // [padded][dp] of one head
-  float* dk;        // [padded][dp], over all heads of the group
-  float* dv;
-  float* delta;  // [padded], row sums of dO * O
-  float* score;  // [64][64]
-  float* d_score;
-  float* score_t;
-  float* dq_tile;
+struct Product {
+  const T* a = nullptr;
+  std::int64_t rows = 0;
+  const T* b = nullptr;  // [k / pair][ldb][pair]
+  std::int64_t ldb = 0;
+  std::int64_t k = 0;
+  std::int64_t vectors = 0;  // of columns
+  float* c = nullptr;
+  std::int64_t ldc = 0;
+  const float* factor = nullptr;  // by column, for Start::scaled
 };
 
-template <class T>
-void load_keys(const AttentionArgs& g, std::int64_t dp, std::int64_t area, BackwardMemory& m) {
-  widen(static_cast<const T*>(g.k), g.ldk, g.keys, g.head_dim, dp, m.keys);
-  for (std::int64_t i = g.keys * dp; i < area; ++i) m.keys[i] = 0;
-  for (std::int64_t k0 = 0; k0 < g.keys; k0 += kPanel) {
-    const std::int64_t count = least(kPanel, g.keys - k0);
-    transpose_tile(static_cast<const T*>(g.k) + k0 * g.ldk, g.ldk, count, g.head_dim,
-                   m.keys_t + k0 * dp);
-    transpose_tile(static_cast<const T*>(g.v) + k0 * g.ldv, g.ldv, count, g.head_dim,
-                   m.values_t + k0 * dp);
-  }
-  for (std::int64_t i = 0; i < area; ++i) m.dk[i] = m.dv[i] = 0;
+BOREAL_INLINE std::int64_t group_step(Rows layout, std::int64_t row, std::int64_t) {
+  return row * layout.ld;
+}
+BOREAL_INLINE std::int64_t group_step(Groups, std::int64_t row, std::int64_t k) {
+  return row * k;
 }
 
+template <Start S, int R, int V, class T, class Layout>
+BOREAL_INLINE void product_tile(const Product<T>& p, Layout layout, std::int64_t row,
+                                std::int64_t vector) {
+  float* c = p.c + row * p.ldc + vector * kWidth;
+  Tile<R, V> tile;
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) {
+      if constexpr (S == Start::zero)
+        tile.at[r][v] = Vf{};
+      else if constexpr (S == Start::old)
+        tile.at[r][v] = load(c + r * p.ldc + v * kWidth);
+      else
+        tile.at[r][v] = load(c + r * p.ldc + v * kWidth) * load(p.factor + (vector + v) * kWidth);
+    }
+  multiply(tile, layout, p.a + group_step(layout, row, p.k), p.b + vector * kWidth * kPair<T>,
+           p.ldb, p.k);
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v) store(c + r * p.ldc + v * kWidth, tile.at[r][v]);
+}
+
+// C has whole groups of rows where A has.
+template <Start S, int V, class T, class Layout>
+void product_columns(const Product<T>& p, Layout layout, std::int64_t vector) {
+  std::int64_t row = 0;
+  if constexpr (sizeof(Layout) == sizeof(Groups)) {
+    for (; row < p.rows; row += kRows) product_tile<S, kRows, V>(p, layout, row, vector);
+  } else {
+    for (; row + kRows <= p.rows; row += kRows) product_tile<S, kRows, V>(p, layout, row, vector);
+    for (; row + 2 <= p.rows; row += 2) product_tile<S, 2, V>(p, layout, row, vector);
+    if (row < p.rows) product_tile<S, 1, V>(p, layout, row, vector);
+  }
+}
+
+template <Start S, class T, class Layout>
+BOREAL_INLINE void product(const Product<T>& p, Layout layout) {
+  std::int64_t v = 0;
+  for (; v + kVectors <= p.vectors; v += kVectors) product_columns<S, kVectors>(p, layout, v);
+  if constexpr (kVectors > 2)
+    for (; v + 2 <= p.vectors; v += 2) product_columns<S, 2>(p, layout, v);
+  for (; v < p.vectors; ++v) product_columns<S, 1>(p, layout, v);
+}
+
+// ---- transposition by blocks of kWidth x kWidth words of 32 bits
+
+// Exchanges the off-diagonal quarters of blocks of 2 * kHalf.
+template <int kHalf>
+BOREAL_INLINE void turn_stage(Vf (&row)[kWidth]) {
+  Vi low;
+  Vi high;
+  for (int i = 0; i < kWidth; ++i) {
+    const bool upper = (i & kHalf) != 0;
+    low[i] = upper ? kWidth + i - kHalf : i;
+    high[i] = upper ? kWidth + i : i + kHalf;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Vf a = row[i];
+    const Vf b = row[i + kHalf];
+    row[i] = __builtin_shuffle(a, b, low);
+    row[i + kHalf] = __builtin_shuffle(a, b, high);
+  }
+  if constexpr (kHalf > 1) turn_stage<kHalf / 2>(row);
+}
+
+// dst[c][r] = src[r][c]; rows and columns are multiples of kWidth.
+inline void turn(const float* src, std::int64_t lds, std::int64_t rows, std::int64_t columns,
+                 float* dst, std::int64_t ldd) {
+  for (std::int64_t r = 0; r < rows; r += kWidth)
+    for (std::int64_t c = 0; c < columns; c += kWidth) {
+      Vf block[kWidth];
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) block[i] = load(src + (r + i) * lds + c);
+      turn_stage<kWidth / 2>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kWidth; ++i) store(dst + (c + i) * ldd + r, block[i]);
+    }
+}
+
+BOREAL_INLINE std::int64_t whole_vectors(std::int64_t n) {
+  return (n + kWidth - 1) / kWidth;
+}
+
+// ---- reading and writing heads
+
+// Rows of scratch in the storage type: a whole number of vectors of words.
 template <class T>
-void load_head(const AttentionArgs& g, std::int64_t h, std::int64_t dp, std::int64_t area,
-               BackwardMemory& m) {
-  const std::int64_t dim = g.head_dim;
-  widen(static_cast<const T*>(g.q) + h * dim, g.ldq, g.keys, dim, dp, m.query);
-  widen(static_cast<const T*>(g.d_o) + h * dim, g.ldo, g.keys, dim, dp, m.d_out);
-  for (std::int64_t i = g.keys * dp; i < area; ++i) m.query[i] = m.d_out[i] = 0;
-  for (std::int64_t r = 0; r < g.keys; ++r) {
-    const T* o = static_cast<const T*>(g.o) + r * g.ldo + h * dim;
-    Vf lanes{};
-    over_row(dim, [&](std::int64_t c, std::int64_t n) {
-      lanes = fma(load_n(o + c, n), load_n(m.d_out + r * dp + c, n), lanes);
+BOREAL_INLINE std::int64_t row_length(std::int64_t dim) {
+  return whole_vectors((dim + kPair<T> - 1) / kPair<T>) * kWidth * kPair<T>;
+}
+
+// One head of one row into dst, rotated where there are angles and zero padded to row_length.
+template <class T>
+BOREAL_INLINE void read_head(const T* src, std::int64_t dim, const float* angles,
+                             std::int64_t rotary, T* dst) {
+  std::int64_t c = 0;
+  if (angles != nullptr) {
+    const std::int64_t half = rotary / 2;
+    over_row(half, [&](std::int64_t i, std::int64_t n) {
+      Vf a = load_n(src + i, n);
+      Vf b = load_n(src + half + i, n);
+      rotate_pair(a, b, load_n(angles + i, n), load_n(angles + half + i, n));
+      store_n(dst + i, a, n);
+      store_n(dst + half + i, b, n);
     });
-    m.delta[r] = sum_lanes(lanes);
+    c = rotary;
   }
+  constexpr auto kWide = static_cast<std::int64_t>(32 / sizeof(T));
+  for (; c + kWide <= dim; c += kWide) __builtin_memcpy(dst + c, src + c, 32);
+  for (; c < dim; ++c) dst[c] = src[c];
+  for (; c < row_length<T>(dim); ++c) dst[c] = T{0};
 }
 
-// dQ of 64 queries from q0 on, 64 features from d0 on, over all tiles of keys before them; with
-// d0 = 0 also their share of dK and dV.
-BOREAL_INLINE void backward_tile(const AttentionArgs& g, const BackwardMemory& m, std::int64_t h,
-                                 std::int64_t q0, std::int64_t d0, std::int64_t dp) {
-  const std::int64_t n = g.keys;
-  const std::int64_t rows = least(kPanel, n - q0);
-  for (std::int64_t i = 0; i < kPanel * kPanel; ++i) m.dq_tile[i] = 0;
-  for (std::int64_t k0 = 0; k0 <= q0; k0 += kPanel) {
-    // Rows and keys past the document's end are left out: their terms would be exact zeros.
-    const std::int64_t here = least(kPanel, n - k0);
-    small_gemm(m.query + q0 * dp, dp, m.keys_t + k0 * dp, kPanel, m.score, kPanel, rows, kPanel,
-               g.head_dim, false);
-    small_gemm(m.d_out + q0 * dp, dp, m.values_t + k0 * dp, kPanel, m.d_score, kPanel, rows, kPanel,
-               g.head_dim, false);
-    softmax_backward_tile(m.score, m.d_score, g.lse + h * g.lse_stride + q0, m.delta + q0, rows,
-                          q0 - k0, g.scale);
-    small_gemm(m.d_score, kPanel, m.keys + k0 * dp + d0, dp, m.dq_tile, kPanel, rows, kPanel, here,
-               true);
-    if (d0 > 0) continue;
-    transpose_part(m.score, rows, here, m.score_t);
-    small_gemm(m.score_t, kPanel, m.d_out + q0 * dp, dp, m.dv + k0 * dp, dp, here, dp, rows, true);
-    transpose_part(m.d_score, rows, here, m.score_t);
-    small_gemm(m.score_t, kPanel, m.query + q0 * dp, dp, m.dk + k0 * dp, dp, here, dp, rows, true);
-  }
-}
-
+// A row of fp32 to one head, times scale and turned back where there are angles.
 template <class T>
-void attention_backward(const AttentionArgs& g) {
-  const std::int64_t dim = g.head_dim;
-  const std::int64_t dp = padded_dim(dim);
-  const std::int64_t area = padded_keys(g.keys) * dp;
-  BackwardMemory m(g.scratch, area, padded_keys(g.keys));
-  load_keys<T>(g, dp, area, m);
-  for (std::int64_t h = 0; h < g.heads_per_kv; ++h) {
-    load_head<T>(g, h, dp, area, m);
-    for (std::int64_t q0 = 0; q0 < g.keys; q0 += kPanel)
-      for (std::int64_t d0 = 0; d0 < dp; d0 += kPanel) {
-        backward_tile(g, m, h, q0, d0, dp);
-        narrow(m.dq_tile, kPanel, least(kPanel, g.keys - q0), least(kPanel, dim - d0),
-               static_cast<T*>(g.dq) + q0 * g.ldq + h * dim + d0, g.ldq);
-      }
+BOREAL_INLINE void write_head(float* src, std::int64_t dim, const float* angles,
+                              std::int64_t rotary, T* dst) {
+  if (angles != nullptr) {
+    const std::int64_t half = rotary / 2;
+    over_row(half, [&](std::int64_t i, std::int64_t n) {
+      Vf a = load_n(src + i, n);
+      Vf b = load_n(src + half + i, n);
+      rotate_pair(a, b, load_n(angles + i, n), -load_n(angles + half + i, n));
+      store_n(src + i, a, n);
+      store_n(src + half + i, b, n);
+    });
   }
-  narrow(m.dk, dp, g.keys, dim, static_cast<T*>(g.dk), g.ldk);
-  narrow(m.dv, dp, g.keys, dim, static_cast<T*>(g.dv), g.ldv);
+  over_row(dim, [&](std::int64_t i, std::int64_t n) { store_n(dst + i, load_n(src + i, n), n); });
 }
+
+BOREAL_INLINE const float* angles_at(const AttentionArgs& g, std::int64_t position) {
+  return g.cos_sin == nullptr ? nullptr : g.cos_sin + position * g.rotary;
+}
+
+// Pairs of rows as the right side of a product over rows: dst [rows / pair][columns][pair], rows
+// past the end zero. columns is a multiple of kWidth.
+inline void pair_up(const std::uint16_t* src, std::int64_t ld, std::int64_t rows,
+                    std::int64_t columns, std::uint16_t* dst) {
+  for (std::int64_t r = 0; r < rows; r += 2, src += 2 * ld, dst += 2 * columns)
+    for (std::int64_t c = 0; c < columns; c += kWidth) {
+      const Vh second = r + 1 < rows ? bf16_of(src + ld + c) : Vh{};
+      *reinterpret_cast<VuU*>(dst + 2 * c) = interleave(bf16_of(src + c), second);
+    }
+}
+inline void pair_up(const float* src, std::int64_t ld, std::int64_t rows, std::int64_t columns,
+                    float* dst) {
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < columns; c += kWidth)
+      store(dst + r * columns + c, load(src + r * ld + c));
+}
+
+// Rounds two rows of a tile to the storage type, as one row of pairs.
+BOREAL_INLINE void store_pair(float* panel, std::int64_t key, std::int64_t lane, Vf first,
+                              Vf second, bool both) {
+  store(panel + key * kPanel + lane, first);
+  if (both) store(panel + (key + 1) * kPanel + lane, second);
+}
+BOREAL_INLINE void store_pair(std::uint16_t* panel, std::int64_t key, std::int64_t lane, Vf first,
+                              Vf second, bool) {
+  *reinterpret_cast<VuU*>(panel + key * kPanel + 2 * lane) =
+      interleave(narrow(first), narrow(second));
+}
+
+// ---- lanes and masks
+
+typedef std::int32_t ViAlias __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
+
+// What a tile's lanes are. Positions are those of the queries among the keys of the document.
+struct Lanes {
+  std::int64_t count = 0;
+  std::int64_t lowest = 0;  // positions
+  std::int64_t highest = 0;
+  alignas(64) std::int32_t position[kPanel];
+  alignas(64) float slope[kPanel];
+
+  std::int64_t vectors() const { return whole_vectors(count); }
+  // Keys that some lane sees.
+  std::int64_t first_key(const AttentionArgs& g) const {
+    return g.window > 0 ? most(0, lowest - g.window + 1) : 0;
+  }
+  bool all_see(const AttentionArgs& g, std::int64_t begin, std::int64_t end) const {
+    return end - 1 <= lowest && (g.window == 0 || begin > highest - g.window);
+  }
+};
+
+// What happens to a tile's scores before the softmax. Bare: nothing but the scale, which the
+// exponential takes in. Masked: and some lanes do not see some keys. Full: caps and slopes as well.
+enum class Kind { bare, masked, full };
+
+constexpr float kLog2E = 1.44269504088896341F;
+
+BOREAL_INLINE Kind kind_of(const AttentionArgs& g, const Lanes& lanes, std::int64_t begin,
+                           std::int64_t end) {
+  if (g.soft_cap != 0 || g.slopes != nullptr) return Kind::full;
+  return lanes.all_see(g, begin, end) ? Kind::bare : Kind::masked;
+}
+
+struct Scores {
+  const AttentionArgs& g;
+  const Lanes& lanes;
+
+  // Logarithms to base 2 are factor() times of().
+  float factor() const {
+    return g.soft_cap != 0 || g.slopes != nullptr ? kLog2E : g.scale * kLog2E;
+  }
+
+  // Q.K of one key and a vector of lanes; what a lane does not see is minus infinity. slope: the
+  // derivative of the cap, for backward.
+  template <Kind K>
+  BOREAL_INLINE Vf of(Vf raw, std::int64_t key, std::int64_t lane, Vf* slope = nullptr) const {
+    if constexpr (K == Kind::bare) return raw;
+    const Vi position = *reinterpret_cast<const ViAlias*>(lanes.position + lane);
+    const Vi distance = position - static_cast<std::int32_t>(key);
+    Vf s = raw;
+    if constexpr (K == Kind::full) {
+      s = s * g.scale;
+      if (g.soft_cap != 0) {
+        const Vf t = tanh(s * (1.0F / g.soft_cap));
+        s = t * g.soft_cap;
+        if (slope != nullptr) *slope = 1.0F - t * t;
+      }
+      if (g.slopes != nullptr)
+        s = s - load(lanes.slope + lane) * __builtin_convertvector(distance, Vf);
+    }
+    Vi hidden = distance < 0;
+    if (g.window > 0) hidden = hidden | (distance >= static_cast<std::int32_t>(g.window));
+    return select(hidden, splat(kMinusInfinity), s);
+  }
+};
 
 }  // namespace
 }  // namespace boreal::kernels::cpu::BOREAL_ISA

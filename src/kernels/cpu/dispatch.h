@@ -9,6 +9,9 @@ namespace boreal::kernels::cpu {
 
 const CpuTable& table(const device::Context& ctx);
 
+// Rows of a group of the packed left side (table.h); also for the meta device.
+std::int64_t left_rows(const device::Context& ctx, DType dtype);
+
 // Position of a storage type in a table entry: fp32, bf16. Any other type is a bug.
 std::size_t index(DType dtype);
 

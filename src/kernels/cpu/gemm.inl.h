@@ -1,8 +1,12 @@
-// Matrix product on packed panels (table.h). One micro-kernel shape a set: R rows x kColumns
-// columns held in registers, the sum over k one chain in rising order. With AVX512_BF16 a pair of k
-// is one VDPBF16PS, with AMX 32 of k are one instruction on tiles; other sets widen bf16 to fp32.
+// Matrix product on packed panels (table.h), built of micro.inl.h's tiles; with AMX 32 of k are one
+// instruction on tiles of its own (tiles.inl.h).
+//
+// Blocks: rows of A that stay in the second-level cache while the panels of B stream past, and runs
+// of k short enough that a panel stays there as well. Between runs the sums wait in fp32, so the
+// chain over k is the same however it is cut.
 #pragma once
 
+#include "kernels/cpu/micro.inl.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/vec.inl.h"
 #if defined(BOREAL_TILES)
@@ -12,81 +16,9 @@
 namespace boreal::kernels::cpu::BOREAL_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVectors = 4;  // of columns in a tile: 6 x 4 accumulators of 32 registers
-constexpr int kRows = 6;
-#elif defined(__AVX2__)
-constexpr int kVectors = 2;  // 6 x 2 of 16
-constexpr int kRows = 6;
-#else
-constexpr int kVectors = 2;  // 4 x 2 of 16, and the product needs a register of its own
-constexpr int kRows = 4;
-#endif
-constexpr std::int64_t kColumns = kVectors * kWidth;
-
-template <int R>
-struct Tile {
-  Vf at[R][kVectors];
-};
-
-template <int R>
-BOREAL_INLINE Tile<R> zero_tile() {
-  Tile<R> tile;
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < kVectors; ++v) tile.at[r][v] = Vf{};
-  return tile;
-}
-
-// tile += A[R, k] . B[k, kColumns], fp32; ldb is the distance between the rows of B.
-template <int R>
-BOREAL_INLINE void multiply(Tile<R>& tile, const float* a, std::int64_t lda, const float* b,
-                            std::int64_t ldb, std::int64_t k) {
-  for (std::int64_t i = 0; i < k; ++i, b += ldb) {
-    Vf bv[kVectors];
-    for (int v = 0; v < kVectors; ++v) bv[v] = load(b + v * kWidth);
-    for (int r = 0; r < R; ++r) {
-      const Vf av = splat(a[r * lda + i]);
-      for (int v = 0; v < kVectors; ++v) tile.at[r][v] = fma(av, bv[v], tile.at[r][v]);
-    }
-  }
-}
-
-// The same for bf16 pairs: B is [k / 2][ldb][2].
-template <int R>
-BOREAL_INLINE void multiply(Tile<R>& tile, const std::uint16_t* a, std::int64_t lda,
-                            const std::uint16_t* b, std::int64_t ldb, std::int64_t k) {
-  for (std::int64_t i = 0; i < k; i += 2, b += 2 * ldb) {
-#if defined(__AVX512BF16__)
-    __m512bh bv[kVectors];
-    for (int v = 0; v < kVectors; ++v)
-      bv[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 2 * v * kWidth));
-    for (int r = 0; r < R; ++r) {
-      std::int32_t pair;
-      __builtin_memcpy(&pair, a + r * lda + i, 4);
-      const auto av = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-      for (int v = 0; v < kVectors; ++v) tile.at[r][v] = _mm512_dpbf16_ps(tile.at[r][v], av, bv[v]);
-    }
-#else
-    Vf even[kVectors];
-    Vf odd[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      const Vu pair = *reinterpret_cast<const VuU*>(b + 2 * v * kWidth);
-      even[v] = reinterpret_cast<Vf>(pair << 16);
-      odd[v] = reinterpret_cast<Vf>(pair & 0xffff0000U);
-    }
-    for (int r = 0; r < R; ++r) {
-      const Vf a0 = splat(load1(a + r * lda + i));
-      const Vf a1 = splat(load1(a + r * lda + i + 1));
-      for (int v = 0; v < kVectors; ++v)
-        tile.at[r][v] = fma(a1, odd[v], fma(a0, even[v], tile.at[r][v]));
-    }
-#endif
-  }
-}
-
 template <class Out, int R>
 BOREAL_INLINE void finish(Tile<R>& tile, const GemmArgs& g, std::int64_t row, std::int64_t column) {
-  for (int r = 0; r < R; ++r) {
+  for (int r = 0; r < R && row + r < g.m; ++r) {
     Out* c = static_cast<Out*>(g.c) + (row + r) * g.ldc + column;
     const Out* residual = static_cast<const Out*>(g.residual);
     if (residual != nullptr) residual += (row + r) * g.ldr + column;
@@ -102,46 +34,96 @@ BOREAL_INLINE void finish(Tile<R>& tile, const GemmArgs& g, std::int64_t row, st
   }
 }
 
-template <class T, int R>
-BOREAL_INLINE void tile_product(const GemmArgs& g, std::int64_t row, std::int64_t column) {
-  const std::int64_t panel = column / kPanel;
-  const std::int64_t inside = column % kPanel;
-  const T* a = static_cast<const T*>(g.a) + row * g.lda;
-  // A panel is k x 64 elements in both layouts; in the bf16 one a column is a pair wide.
-  const T* b =
-      static_cast<const T*>(g.b) + panel * g.k * kPanel + inside * (sizeof(T) == 2 ? 2 : 1);
-  Tile<R> tile;
-  if (g.accumulate) {
-    // The sum goes on where it stopped: starting from C keeps the chain, adding C afterwards would
-    // not.
+// One run of k of one panel's columns, for a block of rows. `waiting` holds the block's sums
+// between runs, kColumns floats a row.
+struct Run {
+  std::int64_t row = 0, end = 0;  // of the block
+  std::int64_t column = 0;
+  std::int64_t k = 0, k_end = 0;
+  float* waiting = nullptr;
+};
+
+template <class Out, int R>
+BOREAL_INLINE Tile<R> first_sums(const GemmArgs& g, const Run& run, std::int64_t row) {
+  if (run.k > 0) {
+    Tile<R> tile;
+    const float* from = run.waiting + (row - run.row) * kColumns;
     for (int r = 0; r < R; ++r)
-      for (int v = 0; v < kVectors; ++v) {
-        const std::int64_t at = column + v * kWidth;
-        const std::int64_t left = g.n - at;
-        tile.at[r][v] = left <= 0 ? Vf{}
-                                  : load_n(static_cast<const float*>(g.c) + (row + r) * g.ldc + at,
-                                           left < kWidth ? left : kWidth);
-      }
-  } else {
-    tile = zero_tile<R>();
+      for (int v = 0; v < kVectors; ++v) tile.at[r][v] = load(from + r * kColumns + v * kWidth);
+    return tile;
   }
-  multiply<R>(tile, a, g.lda, b, kPanel, g.k);
+  Tile<R> tile = zero_tile<R>();
+  if (!g.accumulate) return tile;
+  // The sum goes on where it stopped: starting from C keeps the chain, adding C afterwards would
+  // not.
+  const std::int64_t rows = g.m - row < R ? g.m - row : R;
+  for (int r = 0; r < rows; ++r)
+    for (int v = 0; v < kVectors; ++v) {
+      const std::int64_t at = run.column + v * kWidth;
+      const std::int64_t left = g.n - at;
+      if (left > 0)
+        tile.at[r][v] = load_n(static_cast<const float*>(g.c) + (row + r) * g.ldc + at,
+                               left < kWidth ? left : kWidth);
+    }
+  return tile;
+}
+
+BOREAL_INLINE std::int64_t start_of(Rows, const GemmArgs& g, std::int64_t row, std::int64_t k) {
+  return row * g.lda + k;
+}
+// Groups lie behind each other, each kRows x g.k.
+BOREAL_INLINE std::int64_t start_of(Groups, const GemmArgs& g, std::int64_t row, std::int64_t k) {
+  return row * g.k + k * kRows;
+}
+
+// C's lines of a tile, early: they are far away, and written after k steps.
+template <int R>
+BOREAL_INLINE void fetch_c(const GemmArgs& g, std::int64_t row, std::int64_t column) {
+  const std::int64_t size = g.c_is_f32 ? 4 : 2;
+  for (int r = 0; r < R; ++r) {
+    const char* c = static_cast<const char*>(g.c) + ((row + r) * g.ldc + column) * size;
+    for (std::int64_t at = 0; at < kColumns * size; at += 64) __builtin_prefetch(c + at, 1, 3);
+  }
+}
+
+template <class T, int R, class Layout>
+BOREAL_INLINE void tile_product(const GemmArgs& g, const Run& run, std::int64_t row,
+                                Layout layout) {
+  const T* a = static_cast<const T*>(g.a) + start_of(layout, g, row, run.k);
+  // A panel is k x 64 elements in both layouts; in the bf16 one a column is a pair wide.
+  const T* b = static_cast<const T*>(g.b) + run.column / kPanel * g.k * kPanel + run.k * kPanel +
+               run.column % kPanel * kPair<T>;
+  if (run.k_end == g.k) fetch_c<R>(g, row, run.column);
+  Tile<R> tile = first_sums<T, R>(g, run, row);
+  multiply(tile, layout, a, b, kPanel, run.k_end - run.k);
+  if (run.k_end < g.k) {
+    float* to = run.waiting + (row - run.row) * kColumns;
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < kVectors; ++v) store(to + r * kColumns + v * kWidth, tile.at[r][v]);
+    return;
+  }
   if (g.c_is_f32)
-    finish<float, R>(tile, g, row, column);
+    finish<float, R>(tile, g, row, run.column);
   else
-    finish<std::uint16_t, R>(tile, g, row, column);
+    finish<std::uint16_t, R>(tile, g, row, run.column);
 }
 
 template <class T>
-void row_block(const GemmArgs& g, std::int64_t row, std::int64_t end, std::int64_t column) {
-  for (; row + kRows <= end; row += kRows) tile_product<T, kRows>(g, row, column);
-  switch (end - row) {
-    case 1: return tile_product<T, 1>(g, row, column);
-    case 2: return tile_product<T, 2>(g, row, column);
-    case 3: return tile_product<T, 3>(g, row, column);
+void row_block(const GemmArgs& g, const Run& run) {
+  std::int64_t row = run.row;
+  if (g.a_in_groups) {
+    for (; row < run.end; row += kRows) tile_product<T, kRows>(g, run, row, Groups{});
+    return;
+  }
+  const Rows rows{g.lda};
+  for (; row + kRows <= run.end; row += kRows) tile_product<T, kRows>(g, run, row, rows);
+  switch (run.end - row) {
+    case 1: return tile_product<T, 1>(g, run, row, rows);
+    case 2: return tile_product<T, 2>(g, run, row, rows);
+    case 3: return tile_product<T, 3>(g, run, row, rows);
 #if defined(__AVX2__)
-    case 4: return tile_product<T, 4>(g, row, column);
-    case 5: return tile_product<T, 5>(g, row, column);
+    case 4: return tile_product<T, 4>(g, run, row, rows);
+    case 5: return tile_product<T, 5>(g, run, row, rows);
 #endif
     default: return;
   }
@@ -172,92 +154,23 @@ void gemm(const GemmArgs& g) {
 #if defined(BOREAL_TILES)
   if constexpr (sizeof(T) == 2) return gemm_on_tiles(g);
 #endif
-  // Rows of A in a block stay in the second-level cache while the panels of B stream past.
-  constexpr std::int64_t kBlockBytes = 384 << 10;
-  std::int64_t block =
-      kBlockBytes / (g.k * static_cast<std::int64_t>(sizeof(T)) + 1) / kRows * kRows;
-  block = block < kRows ? kRows : block;
+  constexpr std::int64_t kRowsBytes = 384 << 10;  // of a block of A
+  constexpr std::int64_t kPanelBytes = 384 << 10;
+  constexpr std::int64_t kMostRows = 252;
+  constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t runs = (g.k * kPanel * kSize + kPanelBytes - 1) / kPanelBytes;
+  const std::int64_t k_run = runs < 2 ? g.k : even<T>((g.k + runs - 1) / runs);
+  std::int64_t block = kRowsBytes / (k_run * kSize + 1) / kRows * kRows;
+  block = block < kRows ? kRows : block > kMostRows ? kMostRows : block;
+  alignas(64) float waiting[kMostRows * kColumns];
   for (std::int64_t row = 0; row < g.m; row += block) {
-    const std::int64_t end = row + block < g.m ? row + block : g.m;
-    for (std::int64_t column = 0; column < g.n; column += kColumns)
-      row_block<T>(g, row, end, column);
-  }
-}
-
-// Element (k, n) of B as float.
-template <class S>
-BOREAL_INLINE float element(const S* src, std::int64_t ld, bool transposed, std::int64_t k,
-                            std::int64_t n) {
-  return load1(transposed ? src + n * ld + k : src + k * ld + n);
-}
-
-template <class S, class T>
-BOREAL_INLINE T convert(S x) {
-  T y;
-  store1(&y, load1(&x));
-  return y;
-}
-
-template <class S>
-void pack_panel(const S* src, std::int64_t ld, bool transposed, std::int64_t k,
-                std::int64_t columns, float* dst) {
-  for (std::int64_t i = 0; i < k; ++i, dst += kPanel) {
-    if (transposed)
-      for (std::int64_t j = 0; j < columns; ++j) dst[j] = load1(src + j * ld + i);
-    else
-      for (std::int64_t j = 0; j < columns; ++j) dst[j] = load1(src + i * ld + j);
-    for (std::int64_t j = columns; j < kPanel; ++j) dst[j] = 0;
-  }
-}
-
-template <class S>
-void pack_panel(const S* src, std::int64_t ld, bool transposed, std::int64_t k,
-                std::int64_t columns, std::uint16_t* dst) {
-  // k is padded to a whole pair with zero.
-  for (std::int64_t i = 0; i < k; i += 2, dst += 2 * kPanel) {
-    const bool pair = i + 1 < k;
-    const S* first = transposed ? src + i : src + i * ld;
-    const S* second = transposed ? first + 1 : first + ld;
-    const std::int64_t step = transposed ? ld : 1;
-    for (std::int64_t j = 0; j < columns; ++j) {
-      dst[2 * j] = convert<S, std::uint16_t>(first[j * step]);
-      dst[2 * j + 1] = pair ? convert<S, std::uint16_t>(second[j * step]) : std::uint16_t{0};
-    }
-    for (std::int64_t j = 2 * columns; j < 2 * kPanel; ++j) dst[j] = 0;
-  }
-}
-
-template <class T>
-void pack(const void* src, bool src_is_f32, std::int64_t ld, bool transposed, std::int64_t k,
-          std::int64_t n, std::int64_t panel_begin, std::int64_t panel_end, void* dst) {
-  const std::int64_t k_padded = sizeof(T) == 2 ? (k + 1) / 2 * 2 : k;
-  for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-    const std::int64_t column = panel * kPanel;
-    const std::int64_t columns = n - column < kPanel ? n - column : kPanel;
-    T* out = static_cast<T*>(dst) + panel * k_padded * kPanel;
-    const std::int64_t offset = transposed ? column * ld : column;
-    if (src_is_f32)
-      pack_panel(static_cast<const float*>(src) + offset, ld, transposed, k, columns, out);
-    else
-      pack_panel(static_cast<const std::uint16_t*>(src) + offset, ld, transposed, k, columns, out);
-  }
-}
-
-template <class T>
-void transpose(const void* src, std::int64_t lds, std::int64_t rows, std::int64_t begin,
-               std::int64_t end, void* dst, std::int64_t ldd) {
-  constexpr std::int64_t kTile = 32;
-  const T* from = static_cast<const T*>(src);
-  T* to = static_cast<T*>(dst);
-  for (std::int64_t c0 = begin; c0 < end; c0 += kTile) {
-    const std::int64_t c1 = c0 + kTile < end ? c0 + kTile : end;
-    for (std::int64_t r0 = 0; r0 < rows; r0 += kTile) {
-      const std::int64_t r1 = r0 + kTile < rows ? r0 + kTile : rows;
-      for (std::int64_t c = c0; c < c1; ++c)
-        for (std::int64_t r = r0; r < r1; ++r) to[c * ldd + r] = from[r * lds + c];
-    }
-    for (std::int64_t c = c0; c < c1; ++c)
-      for (std::int64_t r = rows; r < ldd; ++r) to[c * ldd + r] = T{0};
+    Run run{.row = row, .end = row + block < g.m ? row + block : g.m, .waiting = waiting};
+    for (run.column = 0; run.column < g.n; run.column += kColumns)
+      for (run.k = 0; run.k < g.k || run.k == 0; run.k = run.k_end) {
+        run.k_end = run.k + k_run < g.k ? run.k + k_run : g.k;
+        row_block<T>(g, run);
+        if (run.k_end >= g.k) break;
+      }
   }
 }
 

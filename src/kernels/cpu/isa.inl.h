@@ -1,9 +1,11 @@
 // Defines the table BOREAL_TABLE out of the loops, compiled with the flags of one instruction set.
 #pragma once
 
-#include "kernels/cpu/attention.inl.h"
+#include "kernels/cpu/attention_backward.inl.h"
+#include "kernels/cpu/attention_forward.inl.h"
 #include "kernels/cpu/flat.inl.h"
 #include "kernels/cpu/gemm.inl.h"
+#include "kernels/cpu/pack.inl.h"
 #include "kernels/cpu/rowwise.inl.h"
 #include "kernels/cpu/table.h"
 
@@ -15,6 +17,8 @@ namespace boreal::kernels::cpu {
 const CpuTable BOREAL_TABLE = {
     .gemm = BOREAL_BOTH(gemm),
     .pack = BOREAL_BOTH(pack),
+    .pack_left = BOREAL_BOTH(pack_left),
+    .left_rows = {BOREAL_ISA::kLeftRows<float>, BOREAL_ISA::kLeftRows<std::uint16_t>},
     .transpose = BOREAL_BOTH(transpose),
     .attention_forward = BOREAL_BOTH(attention_forward),
     .attention_backward = BOREAL_BOTH(attention_backward),

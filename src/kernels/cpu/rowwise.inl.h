@@ -3,6 +3,7 @@
 // alone.
 #pragma once
 
+#include "kernels/cpu/rotate.inl.h"
 #include "kernels/cpu/vec.inl.h"
 
 namespace boreal::kernels::cpu::BOREAL_ISA {
@@ -163,12 +164,11 @@ void rope(void* x_, std::int64_t ld, const std::int32_t* position, const float* 
       T* first = out<T>(x_) + r * ld + h * dim;
       T* second = first + half;
       over_row(half, [&](std::int64_t c, std::int64_t n) {
-        const Vf a = load_n(first + c, n);
-        const Vf b = load_n(second + c, n);
-        const Vf cv = load_n(cos + c, n);
-        const Vf sv = load_n(sin + c, n) * sign;
-        store_n(first + c, a * cv - b * sv, n);
-        store_n(second + c, b * cv + a * sv, n);
+        Vf a = load_n(first + c, n);
+        Vf b = load_n(second + c, n);
+        rotate_pair(a, b, load_n(cos + c, n), load_n(sin + c, n) * sign);
+        store_n(first + c, a, n);
+        store_n(second + c, b, n);
       });
     }
   }

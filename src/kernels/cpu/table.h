@@ -22,6 +22,7 @@ constexpr std::int64_t kPanel = 64;
 struct GemmArgs {
   const void* a = nullptr;
   std::int64_t lda = 0;
+  bool a_in_groups = false;  // a is what pack_left made, from a group's first row on
   const void* b = nullptr;
   std::int64_t m = 0, n = 0, k = 0;
   void* c = nullptr;
@@ -46,7 +47,17 @@ struct AttentionArgs {
   // Keys [0, keys); queries [0, queries) stand at key positions query_begin + i. All of one
   // document.
   std::int64_t keys = 0, queries = 0, query_begin = 0;
+  // Forward: which of lane_tiles() to compute.
+  std::int64_t tile_begin = 0, tile_end = 0;
+  // Keys [64 i, 64 (i + 1)) lie from row pages[i] of k and v on; null: in one piece.
+  const std::int32_t* pages = nullptr;
   float scale = 1;
+  std::int64_t window = 0;         // keys that a query sees, itself the last; 0: all
+  float soft_cap = 0;              // 0: none
+  const float* slopes = nullptr;   // of the kv head's query heads; null: none
+  const float* cos_sin = nullptr;  // [positions][rotary]: cosines, then sines; null: none
+  std::int64_t rotary = 0;         // features that are turned
+  bool keys_rotated = false;       // k is turned already
   float* scratch = nullptr;
   // backward only
   const void* d_o = nullptr;  // as o
@@ -78,6 +89,11 @@ struct CpuTable {
   using Pack = void (*)(const void* src, bool src_is_f32, std::int64_t ld, bool transposed,
                         std::int64_t k, std::int64_t n, std::int64_t panel_begin,
                         std::int64_t panel_end, void* dst);
+  // The left side A = transpose(src), src [k][m], in groups [begin, end) of left_rows rows:
+  // [k / pair][left_rows][pair], zero padded; with left_rows = 1 plain rows of padded k. Both sides
+  // of a product whose sum runs over the rows of its operands are packed without turning them.
+  using PackLeft = void (*)(const void* src, std::int64_t ld, std::int64_t k, std::int64_t m,
+                            std::int64_t begin, std::int64_t end, void* dst);
   // dst[c][r] = src[r][c] for columns [begin, end); dst rows are padded with zeros up to ldd.
   using Transpose = void (*)(const void* src, std::int64_t lds, std::int64_t rows,
                              std::int64_t begin, std::int64_t end, void* dst, std::int64_t ldd);
@@ -127,6 +143,8 @@ struct CpuTable {
 
   Gemm gemm[2];
   Pack pack[2];
+  PackLeft pack_left[2];
+  std::int64_t left_rows[2];
   Transpose transpose[2];
   Attention attention_forward[2];
   Attention attention_backward[2];
@@ -158,18 +176,34 @@ struct CpuTable {
   double (*peak_bf16)(std::int64_t iterations);
 };
 
-// Floats of scratch that one attention call needs.
+// Tiles of 64 lanes of one call: 64 queries of a head, or where there are fewer queries all of them
+// of several heads.
+constexpr std::int64_t lane_tiles(std::int64_t queries, std::int64_t heads_per_kv) {
+  if (queries >= kPanel || heads_per_kv == 1)
+    return heads_per_kv * ((queries + kPanel - 1) / kPanel);
+  const std::int64_t together = kPanel / queries;
+  return (heads_per_kv + together - 1) / together;
+}
+
+// Floats of scratch that one attention call needs, for elements of `size` bytes; whole cache lines,
+// enough for every set. Features are padded to 32, and by a group of rows.
 constexpr std::int64_t padded_dim(std::int64_t dim) {
-  return (dim + kPanel - 1) / kPanel * kPanel;
+  return (dim + 31) / 32 * 32;
 }
 constexpr std::int64_t padded_keys(std::int64_t keys) {
   return (keys + kPanel - 1) / kPanel * kPanel;
 }
-constexpr std::int64_t attention_forward_scratch(std::int64_t keys, std::int64_t dim) {
-  return 2 * padded_keys(keys) * padded_dim(dim) + kPanel * (2 * padded_dim(dim) + kPanel + 4);
+constexpr std::int64_t attention_forward_scratch(std::int64_t keys, std::int64_t dim,
+                                                 std::int64_t size) {
+  const std::int64_t row = padded_dim(dim) + 8;
+  return (padded_keys(keys) * 2 * row + kPanel * (2 * row + kPanel)) * size / 4 +
+         kPanel * (kPanel + 2 * row);
 }
-constexpr std::int64_t attention_backward_scratch(std::int64_t keys, std::int64_t dim) {
-  return 7 * padded_keys(keys) * padded_dim(dim) + padded_keys(keys) + 4 * kPanel * kPanel;
+constexpr std::int64_t attention_backward_scratch(std::int64_t keys, std::int64_t dim,
+                                                  std::int64_t size) {
+  const std::int64_t row = padded_dim(dim) + 8;
+  return (padded_keys(keys) * 3 * row + kPanel * (6 * row + 3 * kPanel)) * size / 4 +
+         padded_keys(keys) * 2 * row + kPanel * (2 * kPanel + 2 * row);
 }
 
 extern const CpuTable kTableV2;

@@ -1,0 +1,199 @@
+// Packing of the operands of a product into the panels that gemm.inl.h reads, and transposition.
+#pragma once
+
+#include "kernels/cpu/micro.inl.h"
+#include "kernels/cpu/table.h"
+#include "kernels/cpu/vec.inl.h"
+
+namespace boreal::kernels::cpu::BOREAL_ISA {
+namespace {
+
+template <class S, class T>
+BOREAL_INLINE T convert(S x) {
+  T y;
+  store1(&y, load1(&x));
+  return y;
+}
+
+// Two rows of bf16 as pairs: a0 b0 a1 b1 ... of kWidth columns.
+BOREAL_INLINE Vu interleave(Vh first, Vh second) {
+  return __builtin_convertvector(first, Vu) | (__builtin_convertvector(second, Vu) << 16);
+}
+
+BOREAL_INLINE Vh bf16_of(const std::uint16_t* p) {
+  return *reinterpret_cast<const VhU*>(p);
+}
+BOREAL_INLINE Vh narrow(Vf x) {
+#if defined(__AVX512BF16__)
+  return reinterpret_cast<Vh>(_mm512_cvtneps_pbh(x));
+#else
+  std::uint16_t bits[kWidth];
+  store(bits, x);
+  return *reinterpret_cast<const VhU*>(bits);
+#endif
+}
+BOREAL_INLINE Vh bf16_of(const float* p) {
+  std::uint16_t bits[kWidth];
+  store(bits, load(p));
+  return *reinterpret_cast<const VhU*>(bits);
+}
+
+// dst[0 .. columns) = pairs of two rows; columns past the end are left alone.
+template <class S>
+BOREAL_INLINE void pair_rows(const S* first, const S* second, std::int64_t columns,
+                             std::uint16_t* dst) {
+  std::int64_t j = 0;
+  for (; j + kWidth <= columns; j += kWidth)
+    *reinterpret_cast<VuU*>(dst + 2 * j) = interleave(bf16_of(first + j), bf16_of(second + j));
+  for (; j < columns; ++j) {
+    dst[2 * j] = convert<S, std::uint16_t>(first[j]);
+    dst[2 * j + 1] = convert<S, std::uint16_t>(second[j]);
+  }
+}
+
+// B = transpose(src): rows of src are columns of the panel.
+template <class S, class T>
+void pack_columns(const S* src, std::int64_t ld, std::int64_t k, std::int64_t columns, T* dst) {
+  for (std::int64_t i = 0; i < k; i += kPair<T>, dst += kPair<T> * kPanel) {
+    const std::int64_t here = k - i < kPair<T> ? k - i : kPair<T>;
+    for (std::int64_t j = 0; j < columns; ++j)
+      for (std::int64_t p = 0; p < kPair<T>; ++p)
+        dst[j * kPair<T> + p] = p < here ? convert<S, T>(src[j * ld + i + p]) : T{0};
+    for (std::int64_t j = columns * kPair<T>; j < kPanel * kPair<T>; ++j) dst[j] = 0;
+  }
+}
+
+// B = src: rows of src are rows of the panel.
+template <class S>
+void pack_rows(const S* src, std::int64_t ld, std::int64_t k, std::int64_t columns, float* dst) {
+  for (std::int64_t i = 0; i < k; ++i, src += ld, dst += kPanel) {
+    over_row(columns,
+             [&](std::int64_t c, std::int64_t n) { store_n(dst + c, load_n(src + c, n), n); });
+    for (std::int64_t j = columns; j < kPanel; ++j) dst[j] = 0;
+  }
+}
+template <class S>
+void pack_rows(const S* src, std::int64_t ld, std::int64_t k, std::int64_t columns,
+               std::uint16_t* dst) {
+  const S zeros[kPanel] = {};
+  for (std::int64_t i = 0; i < k; i += 2, src += 2 * ld, dst += 2 * kPanel) {
+    pair_rows(src, i + 1 < k ? src + ld : zeros, columns, dst);
+    for (std::int64_t j = 2 * columns; j < 2 * kPanel; ++j) dst[j] = 0;
+  }
+}
+
+template <class S, class T>
+void pack_panel(const S* src, std::int64_t ld, bool transposed, std::int64_t k,
+                std::int64_t columns, T* dst) {
+  if (transposed)
+    pack_columns(src, ld, k, columns, dst);
+  else
+    pack_rows(src, ld, k, columns, dst);
+}
+
+// Rows of the source that are packed into every panel before the next ones are: a row lies in one
+// stretch of memory, its pieces in many panels.
+constexpr std::int64_t kRowsAtOnce = 64;
+
+template <class S, class T>
+void pack_from(const S* src, std::int64_t ld, bool transposed, std::int64_t k, std::int64_t n,
+               std::int64_t panel_begin, std::int64_t panel_end, T* dst) {
+  const std::int64_t at_once = transposed ? k : kRowsAtOnce;
+  for (std::int64_t k0 = 0; k0 < k; k0 += at_once)
+    for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+      const std::int64_t column = panel * kPanel;
+      const std::int64_t columns = n - column < kPanel ? n - column : kPanel;
+      pack_panel(src + (transposed ? column * ld : k0 * ld + column), ld, transposed,
+                 k - k0 < at_once ? k - k0 : at_once, columns,
+                 dst + (panel * even<T>(k) + k0) * kPanel);
+    }
+}
+
+template <class T>
+void pack(const void* src, bool src_is_f32, std::int64_t ld, bool transposed, std::int64_t k,
+          std::int64_t n, std::int64_t panel_begin, std::int64_t panel_end, void* dst) {
+  T* to = static_cast<T*>(dst);
+  if (src_is_f32)
+    pack_from(static_cast<const float*>(src), ld, transposed, k, n, panel_begin, panel_end, to);
+  else
+    pack_from(static_cast<const std::uint16_t*>(src), ld, transposed, k, n, panel_begin, panel_end,
+              to);
+}
+
+template <class T>
+void transpose(const void* src, std::int64_t lds, std::int64_t rows, std::int64_t begin,
+               std::int64_t end, void* dst, std::int64_t ldd) {
+  constexpr std::int64_t kTile = 32;
+  const T* from = static_cast<const T*>(src);
+  T* to = static_cast<T*>(dst);
+  for (std::int64_t c0 = begin; c0 < end; c0 += kTile) {
+    const std::int64_t c1 = c0 + kTile < end ? c0 + kTile : end;
+    for (std::int64_t r0 = 0; r0 < rows; r0 += kTile) {
+      const std::int64_t r1 = r0 + kTile < rows ? r0 + kTile : rows;
+      for (std::int64_t c = c0; c < c1; ++c)
+        for (std::int64_t r = r0; r < r1; ++r) to[c * ldd + r] = from[r * lds + c];
+    }
+    for (std::int64_t c = c0; c < c1; ++c)
+      for (std::int64_t r = rows; r < ldd; ++r) to[c * ldd + r] = T{0};
+  }
+}
+
+#if defined(BOREAL_TILES)
+template <class T>
+constexpr std::int64_t kLeftRows = sizeof(T) == 2 ? 1 : kRows;  // tiles load rows
+#else
+template <class T>
+constexpr std::int64_t kLeftRows = kRows;
+#endif
+
+// One group of the left side A = transpose(src): columns of src are rows of A; `columns` are left
+// from the group's first on.
+BOREAL_INLINE void pack_group(const float* src, std::int64_t ld, std::int64_t k,
+                              std::int64_t columns, float* dst) {
+  for (std::int64_t i = 0; i < k; ++i, src += ld, dst += kRows) {
+    if (columns >= kRows)
+      __builtin_memcpy(dst, src, sizeof(float) * kRows);
+    else
+      for (std::int64_t r = 0; r < kRows; ++r) dst[r] = r < columns ? src[r] : 0;
+  }
+}
+BOREAL_INLINE void pack_group(const std::uint16_t* src, std::int64_t ld, std::int64_t k,
+                              std::int64_t columns, std::uint16_t* dst) {
+  const std::uint16_t zeros[8] = {};
+  for (std::int64_t i = 0; i < k; i += 2, src += 2 * ld, dst += 2 * kRows) {
+    const std::uint16_t* second = i + 1 < k ? src + ld : zeros;
+    if (columns >= 8) {  // so many may be read, and kRows of them count
+      const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(src));
+      const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(second));
+      _mm_storeu_si128(reinterpret_cast<__m128i_u*>(dst), _mm_unpacklo_epi16(a, b));
+      if constexpr (kRows > 4)
+        _mm_storel_epi64(reinterpret_cast<__m128i_u*>(dst + 8), _mm_unpackhi_epi16(a, b));
+      continue;
+    }
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      dst[2 * r] = r < columns ? src[r] : std::uint16_t{0};
+      dst[2 * r + 1] = r < columns ? second[r] : std::uint16_t{0};
+    }
+  }
+}
+
+// Groups [begin, end) of A = transpose(src), src [k][m]; k rows are padded to whole pairs.
+template <class T>
+void pack_left(const void* src, std::int64_t ld, std::int64_t k, std::int64_t m, std::int64_t begin,
+               std::int64_t end, void* dst) {
+  const T* from = static_cast<const T*>(src);
+  const std::int64_t padded = even<T>(k);
+  if constexpr (kLeftRows<T> == 1) {
+    transpose<T>(src, ld, k, begin, end, dst, padded);
+  } else {
+    for (std::int64_t k0 = 0; k0 < k; k0 += kRowsAtOnce)
+      for (std::int64_t group = begin; group < end; ++group) {
+        const std::int64_t column = group * kRows;
+        pack_group(from + k0 * ld + column, ld, k - k0 < kRowsAtOnce ? k - k0 : kRowsAtOnce,
+                   m - column, static_cast<T*>(dst) + column * padded + k0 * kRows);
+      }
+  }
+}
+
+}  // namespace
+}  // namespace boreal::kernels::cpu::BOREAL_ISA
