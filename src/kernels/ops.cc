@@ -2,121 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/dispatch.h"
+#include "kernels/operands.h"
 
 namespace boreal::kernels {
 
 namespace {
-
-using cpu::index;
-
-float* floats(const Tensor& t) {
-  CHECK(t.dtype == DType::f32);
-  return static_cast<float*>(t.data);
-}
-float* floats(const Tensor* t) {
-  return t == nullptr ? nullptr : floats(*t);
-}
-const std::int32_t* ids(const Tensor& t) {
-  CHECK(t.dtype == DType::i32);
-  return static_cast<const std::int32_t*>(t.data);
-}
-std::byte* row(const Tensor& t, std::int64_t r) {
-  return static_cast<std::byte*>(t.data) +
-         r * t.row_stride * static_cast<std::int64_t>(bytes_of(t.dtype));
-}
-const std::byte* row_or_null(const Tensor* t, std::int64_t r) {
-  return t == nullptr ? nullptr : row(*t, r);
-}
-
-void check_same(const Tensor& a, const Tensor& b) {
-  CHECK(a.shape.rows() == b.shape.rows() && a.columns() == b.columns(), "{} against {}",
-        a.shape.text(), b.shape.text());
-  CHECK(a.dtype == b.dtype);
-  CHECK(a.dense() && b.dense());
-}
-
-constexpr std::int64_t kRowGrain = 4;
-constexpr std::int64_t kColumnGrain = 64;
 constexpr std::int64_t kFlatGrain = 4096;
-
 }  // namespace
-
-void rms_norm(const Context& ctx, const Tensor& x, const Tensor& w, Tensor y, Tensor* rstd,
-              double eps) {
-  check_same(x, y);
-  CHECK_EQ(w.elements(), x.columns());
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).rms_forward[index(x.dtype)];
-  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(x, b), floats(w), row(y, b), rstd == nullptr ? nullptr : floats(rstd) + b, e - b,
-        x.columns(), static_cast<float>(eps));
-  });
-}
-
-void rms_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
-                       const Tensor& rstd, const Tensor* dres, Tensor dx) {
-  check_same(dy, x);
-  check_same(x, dx);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).rms_backward[index(x.dtype)];
-  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(dy, b), row(x, b), floats(w), floats(rstd) + b, row_or_null(dres, b), row(dx, b), e - b,
-        x.columns());
-  });
-}
-
-void rms_norm_weight(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& rstd,
-                     Tensor dw) {
-  check_same(dy, x);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).rms_weight[index(x.dtype)];
-  ctx.pool->split(x.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
-    run(dy.data, x.data, floats(rstd), floats(dw), x.rows(), x.columns(), b, e);
-  });
-}
-
-void layer_norm(const Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
-                Tensor* mean, Tensor* rstd, double eps) {
-  check_same(x, y);
-  CHECK_EQ(w.elements(), x.columns());
-  CHECK_EQ(b.elements(), x.columns());
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).layer_forward[index(x.dtype)];
-  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
-    run(row(x, begin), floats(w), floats(b), row(y, begin),
-        mean == nullptr ? nullptr : floats(mean) + begin,
-        rstd == nullptr ? nullptr : floats(rstd) + begin, end - begin, x.columns(),
-        static_cast<float>(eps));
-  });
-}
-
-void layer_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
-                         const Tensor& mean, const Tensor& rstd, const Tensor* dres, Tensor dx) {
-  check_same(dy, x);
-  check_same(x, dx);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).layer_backward[index(x.dtype)];
-  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(dy, b), row(x, b), floats(w), floats(mean) + b, floats(rstd) + b, row_or_null(dres, b),
-        row(dx, b), e - b, x.columns());
-  });
-}
-
-void layer_norm_weight(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& mean,
-                       const Tensor& rstd, Tensor dw, Tensor db) {
-  check_same(dy, x);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).layer_weight[index(x.dtype)];
-  ctx.pool->split(x.columns(), kColumnGrain, [&](std::int64_t b, std::int64_t e) {
-    run(dy.data, x.data, floats(mean), floats(rstd), floats(dw), floats(db), x.rows(), x.columns(),
-        b, e);
-  });
-}
 
 void rope(const Context& ctx, Tensor x, const Tensor& position, const Tensor& cos_sin,
           std::int64_t heads, Rotation rotation) {
@@ -145,46 +40,6 @@ void rope_table(const Context& ctx, double theta, Tensor cos_sin) {
       out[p * 2 * half + half + i] = std::sin(angle);
     }
   }
-}
-
-void swiglu(const Context& ctx, const Tensor& gate_up, Tensor y) {
-  CHECK_EQ(gate_up.columns(), 2 * y.columns());
-  CHECK(gate_up.dense() && y.dense());
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).swiglu[index(y.dtype)];
-  ctx.pool->split(y.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(gate_up, b), row(y, b), e - b, y.columns());
-  });
-}
-
-void swiglu_backward(const Context& ctx, const Tensor& dy, const Tensor& gate_up,
-                     Tensor d_gate_up) {
-  check_same(gate_up, d_gate_up);
-  CHECK_EQ(gate_up.columns(), 2 * dy.columns());
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).swiglu_backward[index(dy.dtype)];
-  ctx.pool->split(dy.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(dy, b), row(gate_up, b), row(d_gate_up, b), e - b, dy.columns());
-  });
-}
-
-void gelu(const Context& ctx, const Tensor& x, Tensor y) {
-  check_same(x, y);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).gelu[index(x.dtype)];
-  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(x, b), row(y, b), (e - b) * x.columns());
-  });
-}
-
-void gelu_backward(const Context& ctx, const Tensor& dy, const Tensor& x, Tensor dx) {
-  check_same(dy, x);
-  check_same(x, dx);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).gelu_backward[index(x.dtype)];
-  ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(dy, b), row(x, b), row(dx, b), (e - b) * x.columns());
-  });
 }
 
 void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool accumulate,
@@ -232,62 +87,14 @@ void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Ten
   }
 }
 
-void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target,
-                  std::int64_t first, Tensor max, Tensor sum, Tensor picked) {
-  CHECK_EQ(target.elements(), logits.rows());
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).softmax_sums;
-  ctx.pool->split(logits.rows(), 1, [&](std::int64_t b, std::int64_t e) {
-    for (std::int64_t r = b; r < e; ++r) {
-      const float* at = floats(logits) + r * logits.row_stride;
-      run(at, logits.columns(), floats(max) + r, floats(sum) + r);
-      const std::int64_t here = ids(target)[r] - first;
-      floats(picked)[r] = here >= 0 && here < logits.columns() ? at[here] : 0.0F;
-    }
-  });
-}
-
-void rescale_sums(const Context& ctx, const Tensor& own_max, const Tensor& max, Tensor sum) {
-  if (ctx.is_meta()) return;
-  for (std::int64_t r = 0; r < sum.elements(); ++r)
-    floats(sum)[r] *= std::exp(floats(own_max)[r] - floats(max)[r]);
-}
-
-void cross_entropy_loss(const Context& ctx, const Tensor& max, const Tensor& sum,
-                        const Tensor& picked, Tensor loss, Tensor lse) {
-  if (ctx.is_meta()) return;
-  for (std::int64_t r = 0; r < loss.elements(); ++r) {
-    floats(lse)[r] = floats(max)[r] + std::log(floats(sum)[r]);
-    floats(loss)[r] = floats(lse)[r] - floats(picked)[r];
-  }
-}
-
-void cross_entropy_gradient(const Context& ctx, const Tensor& logits, const Tensor& target,
-                            std::int64_t first, const Tensor& seed, const Tensor& lse,
-                            Tensor dlogits) {
-  CHECK_EQ(target.elements(), logits.rows());
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).softmax_gradient[index(dlogits.dtype)];
-  ctx.pool->split(logits.rows(), 1, [&](std::int64_t b, std::int64_t e) {
-    for (std::int64_t r = b; r < e; ++r)
-      run(floats(logits) + r * logits.row_stride, logits.columns(), ids(target)[r] - first,
-          floats(seed)[r], floats(lse)[r], row(dlogits, r));
-  });
-}
-
-void cross_entropy(const Context& ctx, const Tensor& logits, const Tensor& target,
-                   const Tensor& seed, Tensor loss, Tensor lse, Tensor* dlogits) {
-  std::vector<float> max(static_cast<std::size_t>(logits.rows()));
-  const Tensor largest(max.data(), DType::f32, loss.shape);
-  softmax_sums(ctx, logits, target, 0, largest, lse, loss);
-  cross_entropy_loss(ctx, largest, lse, loss, loss, lse);
-  if (dlogits != nullptr) cross_entropy_gradient(ctx, logits, target, 0, seed, lse, *dlogits);
-}
-
 void fill_zero(const Context& ctx, Tensor x) {
-  CHECK(x.dense());
   if (ctx.is_meta()) return;
   const auto size = static_cast<std::int64_t>(bytes_of(x.dtype));
+  if (!x.dense()) {
+    for (std::int64_t r = 0; r < x.rows(); ++r)
+      std::memset(row(x, r), 0, static_cast<std::size_t>(x.columns() * size));
+    return;
+  }
   ctx.pool->split(x.elements(), kFlatGrain, [&](std::int64_t b, std::int64_t e) {
     std::memset(static_cast<std::byte*>(x.data) + b * size, 0,
                 static_cast<std::size_t>((e - b) * size));
@@ -342,13 +149,15 @@ double sum_squares(const Context& ctx, const Tensor& x) {
 }
 
 void adamw(const Context& ctx, Tensor master, const Tensor& grad, Tensor m, Tensor v,
-           const AdamStep& step) {
+           const AdamStep& step, Gradient after, Tensor* copy) {
   CHECK_EQ(master.elements(), grad.elements());
   CHECK_EQ(master.elements(), m.elements());
   CHECK_EQ(master.elements(), v.elements());
+  CHECK(copy == nullptr || (copy->elements() == master.elements() && copy->dtype == DType::bf16));
   if (ctx.is_meta()) return;
   const auto t = static_cast<double>(step.step);
   cpu::AdamArgs all{
+      .zero_grad = after == Gradient::zero,
       .scale = static_cast<float>(step.grad_scale),
       .beta1 = static_cast<float>(step.beta1),
       .beta2 = static_cast<float>(step.beta2),
@@ -365,6 +174,7 @@ void adamw(const Context& ctx, Tensor master, const Tensor& grad, Tensor m, Tens
     part.grad = floats(grad) + b;
     part.m = floats(m) + b;
     part.v = floats(v) + b;
+    if (copy != nullptr) part.copy = static_cast<std::uint16_t*>(copy->data) + b;
     part.count = e - b;
     run(part);
   });

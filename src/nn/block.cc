@@ -38,15 +38,13 @@ void Block::backward(const Pass& pass, const Tensor* cos_sin, const Tensor& dy, 
   const Tensor d_normed2 = pass.scratch(dy.dtype, dy.shape);
   mlp_.backward_input(pass, dy, d_normed2);
   const Tensor d_middle = pass.scratch(dy.dtype, dy.shape);
-  norm2_.backward_input(pass, d_normed2, &dy, d_middle);
+  norm2_.backward(pass, d_normed2, &dy, d_middle);
   const Tensor d_normed1 = pass.scratch(dy.dtype, dy.shape);
   attention_.backward_input(pass, cos_sin, d_middle, d_normed1);
-  norm1_.backward_input(pass, d_normed1, &d_middle, dx);
+  norm1_.backward(pass, d_normed1, &d_middle, dx);
 
   mlp_.backward_weight(pass);
-  norm2_.backward_weight(pass);
   attention_.backward_weight(pass);
-  norm1_.backward_weight(pass);
 }
 
 }  // namespace boreal::nn

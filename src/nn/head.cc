@@ -77,18 +77,18 @@ void Head::loss_of(const Pass& pass, const Chunk& at, Tensor* d_whole) const {
   const Tensor lse = pass.scratch(DType::f32, Shape{n});
   cross_entropy(pass, at, logits, lse);
   if (d_whole != nullptr) {
-    const Tensor d_padded = pass.scratch(at.x.dtype, Shape{n, padded});
-    if (padded != vocab) kernels::fill_zero(pass.ctx, d_padded);
+    // The gradient lies where the logits were.
+    const Tensor d_padded = kernels::over_logits(logits, at.x.dtype, padded);
     const Tensor d_logits = d_padded.column_slice(0, vocab);
     kernels::cross_entropy_gradient(pass.ctx, logits, at.target, first_id(), at.seed, lse,
                                     d_logits);
+    if (padded != vocab) kernels::fill_zero(pass.ctx, d_padded.column_slice(vocab, padded));
     // The norm's backward is linear in dy: each rank takes its part of the sum through it.
     const Tensor d_normed = pass.scratch(at.x.dtype, chunk.shape);
     kernels::gemm(pass.ctx, d_padded, pass.weights.acquire_packed(matrix(), Form::backward),
                   d_normed);
     const Tensor d_chunk = pass.scratch(at.x.dtype, chunk.shape);
-    norm_.backward_input(pass, d_normed, nullptr, d_chunk);
-    norm_.backward_weight(pass);
+    norm_.backward(pass, d_normed, nullptr, d_chunk);
     if (pass.gradients != nullptr)
       accumulate_weight_gradient(pass, d_logits, normed, pass.gradients->gradient(matrix()));
     kernels::copy_rows(pass.ctx, d_chunk, at.row, *d_whole);

@@ -4,11 +4,12 @@
 
 namespace boreal::nn {
 
+using tensor::ScratchScope;
 using tensor::Shape;
 using tensor::Tensor;
 
 namespace {
-enum Slot : std::size_t { kInput, kScale, kMean, kOutputGradient };
+enum Slot : std::size_t { kInput, kScale, kMean };
 }
 
 Norm::Norm(const std::string& name, NormKind kind, std::int64_t width, double eps,
@@ -56,29 +57,25 @@ void Norm::forward(const Pass& pass, const Tensor& x, Tensor y) const {
   pass.weights.release(weight_);
 }
 
-void Norm::backward_input(const Pass& pass, const Tensor& dy, const Tensor* dres, Tensor dx) const {
-  pass.tape->put(id_, kOutputGradient, dy);
+void Norm::backward(const Pass& pass, const Tensor& dy, const Tensor* dres, Tensor dx) const {
+  const ScratchScope scope(pass.arena);
   const Tensor& x = pass.tape->get(id_, kInput);
   const Tensor& rstd = pass.tape->get(id_, kScale);
   const Tensor w = pass.weights.acquire_plain(weight_);
-  if (kind_ == NormKind::rms)
-    kernels::rms_norm_backward(pass.ctx, dy, x, w, rstd, dres, dx);
+  const bool bias = kind_ == NormKind::layer;
+  kernels::NormWeights weights;
+  const bool trains = pass.gradients != nullptr;
+  if (trains) {
+    weights.dw = pass.gradients->gradient(weight_);
+    if (bias) weights.db = pass.gradients->gradient(bias_);
+    weights.partials = pass.scratch(DType::f32, kernels::norm_partials(x.rows(), w, bias));
+  }
+  if (bias)
+    kernels::layer_norm_backward(pass.ctx, dy, x, w, pass.tape->get(id_, kMean), rstd, dres, dx,
+                                 trains ? &weights : nullptr);
   else
-    kernels::layer_norm_backward(pass.ctx, dy, x, w, pass.tape->get(id_, kMean), rstd, dres, dx);
+    kernels::rms_norm_backward(pass.ctx, dy, x, w, rstd, dres, dx, trains ? &weights : nullptr);
   pass.weights.release(weight_);
-}
-
-void Norm::backward_weight(const Pass& pass) const {
-  if (pass.gradients == nullptr) return;
-  const Tensor& dy = pass.tape->get(id_, kOutputGradient);
-  const Tensor& x = pass.tape->get(id_, kInput);
-  const Tensor& rstd = pass.tape->get(id_, kScale);
-  const Tensor dw = pass.gradients->gradient(weight_);
-  if (kind_ == NormKind::rms)
-    kernels::rms_norm_weight(pass.ctx, dy, x, rstd, dw);
-  else
-    kernels::layer_norm_weight(pass.ctx, dy, x, pass.tape->get(id_, kMean), rstd, dw,
-                               pass.gradients->gradient(bias_));
 }
 
 }  // namespace boreal::nn

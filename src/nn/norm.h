@@ -1,5 +1,5 @@
 // Norm: RMSNorm (Llama) or LayerNorm (GPT-2) over the last dim, of the rows that are here. x must
-// stay in place until backward_weight.
+// stay in place until backward.
 #pragma once
 
 #include "nn/pass.h"
@@ -17,10 +17,10 @@ class Norm {
        const dist::Group& group, bool summed, LayerIds& ids);
 
   void forward(const Pass& pass, const tensor::Tensor& x, tensor::Tensor y) const;
-  // dx = dres + gradient through the norm. Remembers dy for backward_weight.
-  void backward_input(const Pass& pass, const tensor::Tensor& dy, const tensor::Tensor* dres,
-                      tensor::Tensor dx) const;
-  void backward_weight(const Pass& pass) const;
+  // dx = dres + gradient through the norm; with gradients in the pass also the weights', in the
+  // same reading.
+  void backward(const Pass& pass, const tensor::Tensor& dy, const tensor::Tensor* dres,
+                tensor::Tensor dx) const;
 
   void visit(std::vector<Parameter*>& parameters);
 

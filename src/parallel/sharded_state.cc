@@ -143,8 +143,13 @@ void ShardedState::initialise(std::uint64_t seed) {
   }
 }
 
+void ShardedState::forget_squares() {
+  for (Run& run : counted_) run.squares.reset();
+}
+
 void ShardedState::start_reduction() {
   reducing_ = true;
+  forget_squares();
   for (std::size_t b = 0; b < open_units_.size(); ++b)
     open_units_[b] = static_cast<std::int64_t>(layout_.buckets()[b].units.size());
 }
@@ -188,6 +193,12 @@ void ShardedState::sum_segments(const device::Context& ctx, const Bucket& bucket
 
 void ShardedState::reduce(const device::Context& ctx, const Bucket& bucket) {
   sum_segments(ctx, bucket);
+  if (alone()) {
+    const std::int64_t number = &bucket - layout_.buckets().data();
+    for (Run& run : counted_)
+      if (run.bucket == number) run.squares = kernels::sum_squares(ctx, flat(run.begin, run.count));
+    return;
+  }
   const Tensor mine = flat(bucket.begin + bucket.slice_begin, bucket.slice);
   events_.push_back(groups_.shard.reduce_scatter(ctx, flat(bucket.begin, bucket.elements), mine,
                                                  dist::Urgency::background));
@@ -207,7 +218,8 @@ void ShardedState::finish_reduction() {
 
 double ShardedState::sum_squares(const device::Context& ctx) const {
   double sum = 0;
-  for (const Run& run : counted_) sum += kernels::sum_squares(ctx, flat(run.begin, run.count));
+  for (const Run& run : counted_)
+    sum += run.squares ? *run.squares : kernels::sum_squares(ctx, flat(run.begin, run.count));
   return sum;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ class ShardedState final : public nn::GradientSink {
   // Gradient of all that this rank holds of p. After reduce() only this rank's slices are sums.
   tensor::Tensor gradient(const nn::Parameter& p) override;
   tensor::Tensor all_gradients() const;
+  // The gradients were zeroed, or written by other means than a backward.
+  void forget_squares();
 
   // Of a part: fp32 vectors of part.count elements.
   tensor::Tensor master(const Part& part) const { return slice(masters_, part); }
@@ -72,8 +75,12 @@ class ShardedState final : public nn::GradientSink {
   void finish_reduction();
 
   // Sum of squares of this rank's part of the gradient: over the ranks that share the state, and
-  // over those that share the layers, each element counts once. After finish_reduction().
+  // over those that share the layers, each element counts once. After finish_reduction(). Where no
+  // other rank adds to a bucket its squares are summed when it is finished, still in cache; the
+  // bits are the same.
   double sum_squares(const device::Context& ctx) const;
+  // No other rank has a share of this state or of its gradients.
+  bool alone() const { return groups_.shard.size() == 1 && groups_.replicate.size() == 1; }
 
   // Where segments that several ranks add to are summed.
   std::int64_t sums_bytes() const { return sums_bytes_; }
@@ -87,6 +94,7 @@ class ShardedState final : public nn::GradientSink {
     std::int64_t bucket = 0;
     std::int64_t begin = 0;  // in the flat buffer
     std::int64_t count = 0;
+    std::optional<double> squares;  // of the step under way
   };
   tensor::Tensor slice(const tensor::Block& block, const Part& part) const;
   tensor::Tensor whole(const tensor::Block& block, const nn::Parameter& p) const;

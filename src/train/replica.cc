@@ -157,12 +157,18 @@ void Replica::update(const spec::OptimSpec& optim, double lr, double grad_scale,
                     .eps = optim.eps,
                     .weight_decay = part.parameter->decay ? optim.weight_decay : 0,
                     .grad_scale = grad_scale,
-                    .step = step});
-  zero_gradients();
+                    .step = step},
+                   state_.alone() ? kernels::Gradient::zero : kernels::Gradient::keep);
+  // The sweep zeroes what it reads: this rank's slices.
+  if (state_.alone())
+    state_.forget_squares();
+  else
+    zero_gradients();
   weights_.start_publish(ctx_, state_);
 }
 
 void Replica::zero_gradients() {
+  state_.forget_squares();
   kernels::fill_zero(ctx_, state_.all_gradients());
 }
 

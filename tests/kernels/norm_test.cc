@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "kernels/ops.h"
@@ -14,6 +16,23 @@ using reference::Values;
 using tensor::Shape;
 
 constexpr double kEps = 1e-5;
+// Around the widths of vectors and of four of them, and a model's.
+constexpr std::array<std::int64_t, 12> kColumns = {1, 2, 3, 15, 16, 17, 63, 64, 65, 86, 768, 1000};
+constexpr std::array<std::int64_t, 4> kRows = {1, 5, 7, 70};
+
+// Largest difference against the size of the terms that dx is a difference of: of rows of one or
+// two columns nothing is left but their rounding.
+double apart(const Matrix& got, const Matrix& expected, Values& dy, Values& w, Values& rstd) {
+  CHECK(got.same_shape(expected));
+  double worst = 0;
+  for (std::size_t i = 0; i < got.values.size(); ++i) {
+    const double difference = std::abs(got.values[i] - expected.values[i]);
+    if (!std::isfinite(difference)) return difference;  // fails any comparison, or is too large
+    worst = std::max(worst, difference);
+  }
+  const double terms = largest(dy.matrix()) * largest(w.matrix()) * largest(rstd.matrix());
+  return worst / std::max(terms, largest(expected));
+}
 
 class NormKernel : public KernelTest {
  protected:
@@ -32,9 +51,10 @@ class NormKernel : public KernelTest {
     rms_norm(on_ctx, x.tensor(), w.tensor(), out.y.tensor(), &rstd, kEps);
     Tensor residual;
     if (dres != nullptr) residual = dres->tensor();
+    Values partials(DType::f32, norm_partials(shape[0], w.tensor(), false));
+    const NormWeights weights{out.dw.tensor(), {}, partials.tensor()};
     rms_norm_backward(on_ctx, dy.tensor(), x.tensor(), w.tensor(), rstd,
-                      dres != nullptr ? &residual : nullptr, out.dx.tensor());
-    rms_norm_weight(on_ctx, dy.tensor(), x.tensor(), rstd, out.dw.tensor());
+                      dres != nullptr ? &residual : nullptr, out.dx.tensor(), &weights);
     return out;
   }
 
@@ -55,70 +75,166 @@ class NormKernel : public KernelTest {
     layer_norm(on_ctx, x.tensor(), w.tensor(), b.tensor(), out.y.tensor(), &mean, &rstd, kEps);
     Tensor residual;
     if (dres != nullptr) residual = dres->tensor();
+    Values partials(DType::f32, norm_partials(shape[0], w.tensor(), true));
+    const NormWeights weights{out.dw.tensor(), out.db.tensor(), partials.tensor()};
     layer_norm_backward(on_ctx, dy.tensor(), x.tensor(), w.tensor(), mean, rstd,
-                        dres != nullptr ? &residual : nullptr, out.dx.tensor());
-    layer_norm_weight(on_ctx, dy.tensor(), x.tensor(), mean, rstd, out.dw.tensor(),
-                      out.db.tensor());
+                        dres != nullptr ? &residual : nullptr, out.dx.tensor(), &weights);
     return out;
   }
 };
 
 TEST_P(NormKernel, RmsEqualsTheTwinForwardAndBackward) {
-  for (const std::int64_t rows : {1, 5, 7, 13})
-    for (const std::int64_t columns : {3, 24, 65, 130}) {
+  for (const std::int64_t rows : kRows)
+    for (const std::int64_t columns : kColumns) {
       Values x = draw("x", Shape{rows, columns}, 3);
       Values w = weights("w", columns);
       Values dy = draw("dy", Shape{rows, columns});
       Values dres = draw("dres", Shape{rows, columns});
-      const Rms plain = rms(ctx(), x, w, dy, nullptr);
+      Rms plain = rms(ctx(), x, w, dy, nullptr);
       const auto d = reference::rms_norm_backward(dy.matrix(), x.matrix(), w.matrix(), kEps);
       EXPECT_LE(relative_error(plain.y.matrix(), reference::rms_norm(x.matrix(), w.matrix(), kEps)),
                 tolerance());
-      EXPECT_LE(relative_error(plain.dx.matrix(), d.dx), tolerance());
+      EXPECT_LE(apart(plain.dx.matrix(), d.dx, dy, w, plain.rstd), tolerance());
       EXPECT_LE(relative_error(plain.dw.matrix(), d.dw), 1e-5);
-      const Rms with = rms(ctx(), x, w, dy, &dres);
-      EXPECT_LE(relative_error(with.dx.matrix(), d.dx + dres.matrix()), tolerance());
+      Rms with = rms(ctx(), x, w, dy, &dres);
+      EXPECT_LE(apart(with.dx.matrix(), d.dx + dres.matrix(), dy, w, with.rstd), tolerance());
     }
 }
 
 TEST_P(NormKernel, LayerEqualsTheTwinForwardAndBackward) {
-  for (const std::int64_t rows : {1, 5, 7, 13})
-    for (const std::int64_t columns : {3, 24, 65, 130}) {
+  for (const std::int64_t rows : kRows)
+    for (const std::int64_t columns : kColumns) {
       Values x(dtype(), add_to_rows(reference::random_matrix("x", rows, columns, 3),
                                     Matrix(1, columns, 5)));  // a mean far from zero
       Values w = weights("w", columns);
       Values b = weights("b", columns);
       Values dy = draw("dy", Shape{rows, columns});
       Values dres = draw("dres", Shape{rows, columns});
-      const Layer plain = layer(ctx(), x, w, b, dy, nullptr);
+      Layer plain = layer(ctx(), x, w, b, dy, nullptr);
       const auto d = reference::layer_norm_backward(dy.matrix(), x.matrix(), w.matrix(), kEps);
       EXPECT_LE(relative_error(plain.y.matrix(),
                                reference::layer_norm(x.matrix(), w.matrix(), b.matrix(), kEps)),
                 tolerance());
-      EXPECT_LE(relative_error(plain.dx.matrix(), d.dx), tolerance());
+      EXPECT_LE(apart(plain.dx.matrix(), d.dx, dy, w, plain.rstd), tolerance());
       EXPECT_LE(relative_error(plain.dw.matrix(), d.dw), 1e-5);
       EXPECT_LE(relative_error(plain.db.matrix(), d.db), 1e-5);
-      const Layer with = layer(ctx(), x, w, b, dy, &dres);
-      EXPECT_LE(relative_error(with.dx.matrix(), d.dx + dres.matrix()), tolerance());
+      Layer with = layer(ctx(), x, w, b, dy, &dres);
+      EXPECT_LE(apart(with.dx.matrix(), d.dx + dres.matrix(), dy, w, with.rstd), tolerance());
     }
 }
 
-TEST_P(NormKernel, WeightGradientsAddToWhatIsThere) {
-  Values x = draw("x", Shape{5, 30});
-  Values dy = draw("dy", Shape{5, 30});
+TEST_P(NormKernel, WeightGradientsAddBlockByBlockToWhatIsThere) {
+  // 130 rows are three blocks; cut after the first, both parts give the bits of the whole.
+  Values x = draw("x", Shape{130, 30});
+  Values dy = draw("dy", Shape{130, 30});
   Values w = weights("w", 30);
-  const Rms once = rms(ctx(), x, w, dy, nullptr);
-  Values rstd = once.rstd;
-  Values twice = once.dw;
-  rms_norm_weight(ctx(), dy.tensor(), x.tensor(), rstd.tensor(), twice.tensor());
-  EXPECT_LE(relative_error(twice.matrix(), once.dw.matrix() + once.dw.matrix()), 1e-6);
+  Values b = weights("b", 30);
+  const Rms whole = rms(ctx(), x, w, dy, nullptr);
+  Layer whole_layer = layer(ctx(), x, w, b, dy, nullptr);
+  Values dw(DType::f32, Shape{1, 30});
+  Values dx(dtype(), Shape{130, 30});
+  for (const auto& [begin, end] : {std::pair{0, 64}, std::pair{64, 130}}) {
+    const auto part = [&](Values& v) { return v.tensor().row_slice(begin, end); };
+    Values rstd(DType::f32, Shape{end - begin});
+    Tensor scale = rstd.tensor();
+    rms_norm(ctx(), part(x), w.tensor(), part(dx), &scale, kEps);
+    Values partials(DType::f32, norm_partials(end - begin, w.tensor(), false));
+    const NormWeights into{dw.tensor(), {}, partials.tensor()};
+    rms_norm_backward(ctx(), part(dy), part(x), w.tensor(), scale, nullptr, part(dx), &into);
+  }
+  EXPECT_EQ(dw.bytes(), whole.dw.bytes());
+  EXPECT_EQ(dx.bytes(), whole.dx.bytes());
+  EXPECT_LE(relative_error(whole_layer.db.matrix(), column_sums(dy.matrix())), 1e-5);
+}
+
+TEST_P(NormKernel, TakesAResidualOnTheWayAndAddsOneAfter) {
+  for (const std::int64_t columns : kColumns) {
+    Values x = draw("x", Shape{5, columns}, 3);
+    Values r = draw("r", Shape{5, columns}, 3);
+    Values after = draw("after", Shape{5, columns});
+    Values w = weights("w", columns);
+    Values b = weights("b", columns);
+    Values sum(dtype(), Shape{5, columns});
+    Values y(dtype(), Shape{5, columns});
+    const Tensor r_view = r.tensor();
+    const Tensor after_view = after.tensor();
+    const NormOptions with{.residual = &r_view, .sum = sum.tensor()};
+    rms_norm(ctx(), x.tensor(), w.tensor(), y.tensor(), nullptr, kEps, with);
+    EXPECT_EQ(sum.bytes(), Values(dtype(), x.matrix() + r.matrix()).bytes());
+    // To the bit what the norm of the rounded sum is.
+    Values again(dtype(), Shape{5, columns});
+    rms_norm(ctx(), sum.tensor(), w.tensor(), again.tensor(), nullptr, kEps);
+    EXPECT_EQ(y.bytes(), again.bytes());
+    layer_norm(ctx(), x.tensor(), w.tensor(), b.tensor(), y.tensor(), nullptr, nullptr, kEps, with);
+    layer_norm(ctx(), sum.tensor(), w.tensor(), b.tensor(), again.tensor(), nullptr, nullptr, kEps);
+    EXPECT_EQ(y.bytes(), again.bytes());
+    const NormOptions then{.after = &after_view};
+    rms_norm(ctx(), x.tensor(), w.tensor(), y.tensor(), nullptr, kEps, then);
+    EXPECT_LE(relative_error(y.matrix(),
+                             reference::rms_norm(x.matrix(), w.matrix(), kEps) + after.matrix()),
+              tolerance());
+  }
+}
+
+TEST_P(NormKernel, TheWeightMayStandForItsDistanceFromOne) {
+  Values x = draw("x", Shape{7, 65});
+  Values dy = draw("dy", Shape{7, 65});
+  Values w = weights("w", 65);
+  const Matrix moved = w.matrix() + Matrix(1, 65, 1);
+  Values y(dtype(), Shape{7, 65});
+  Values dx(dtype(), Shape{7, 65});
+  Values rstd(DType::f32, Shape{7});
+  Tensor scale = rstd.tensor();
+  rms_norm(ctx(), x.tensor(), w.tensor(), y.tensor(), &scale, kEps, {.offset = 1});
+  rms_norm_backward(ctx(), dy.tensor(), x.tensor(), w.tensor(), scale, nullptr, dx.tensor(),
+                    nullptr, 1);
+  EXPECT_LE(relative_error(y.matrix(), reference::rms_norm(x.matrix(), moved, kEps)), tolerance());
+  EXPECT_LE(relative_error(dx.matrix(),
+                           reference::rms_norm_backward(dy.matrix(), x.matrix(), moved, kEps).dx),
+            tolerance());
+}
+
+TEST_P(NormKernel, NormsEachHeadOfAWiderRowByItself) {
+  constexpr std::int64_t kHeads = 3;
+  for (const std::int64_t dim : {1, 15, 16, 64, 86}) {
+    // Heads lie in the middle of rows of a fused product.
+    Values x = draw("x", Shape{70, kHeads * dim + 7});
+    Values dy = draw("dy", Shape{70, kHeads * dim + 7});
+    Values w = weights("w", dim);
+    Values y(dtype(), Shape{70, kHeads * dim});
+    Values dx(dtype(), Shape{70, kHeads * dim + 7});
+    Values rstd(DType::f32, Shape{70 * kHeads});
+    Values dw(DType::f32, Shape{1, dim});
+    Values partials(DType::f32, norm_partials(70, w.tensor(), false));
+    Tensor scale = rstd.tensor();
+    const auto heads = [&](Values& v) { return v.tensor().column_slice(3, 3 + kHeads * dim); };
+    rms_norm(ctx(), heads(x), w.tensor(), y.tensor(), &scale, kEps);
+    const NormWeights into{dw.tensor(), {}, partials.tensor()};
+    rms_norm_backward(ctx(), heads(dy), heads(x), w.tensor(), scale, nullptr, heads(dx), &into);
+    Matrix dw_expected(1, dim);
+    for (std::int64_t h = 0; h < kHeads; ++h) {
+      const auto head = [&](const Matrix& m, std::int64_t from) {
+        return columns_of(m, from + h * dim, from + (h + 1) * dim);
+      };
+      const Matrix x_head = head(x.matrix(), 3);
+      const auto d = reference::rms_norm_backward(head(dy.matrix(), 3), x_head, w.matrix(), kEps);
+      EXPECT_LE(relative_error(head(y.matrix(), 0), reference::rms_norm(x_head, w.matrix(), kEps)),
+                tolerance());
+      EXPECT_LE(apart(head(dx.matrix(), 3), d.dx, dy, w, rstd), tolerance());
+      dw_expected = dw_expected + d.dw;
+    }
+    EXPECT_LE(relative_error(dw.matrix(), dw_expected), 1e-5);
+    // What lies around the heads is not touched.
+    EXPECT_EQ(largest(columns_of(dx.matrix(), 0, 3)), 0);
+    EXPECT_EQ(largest(columns_of(dx.matrix(), 3 + kHeads * dim, 7 + kHeads * dim)), 0);
+  }
 }
 
 TEST_P(NormKernel, GivesTheSameBitsAloneAndOnTwoThreads) {
-  Values x = draw("x", Shape{13, 130});
+  Values x = draw("x", Shape{200, 130});
   Values w = weights("w", 130);
   Values b = weights("b", 130);
-  Values dy = draw("dy", Shape{13, 130});
+  Values dy = draw("dy", Shape{200, 130});
   Rms r = rms(ctx(), x, w, dy, nullptr);
   Layer l = layer(ctx(), x, w, b, dy, nullptr);
   for (const std::int64_t threads : {2, 3}) {
@@ -138,6 +254,44 @@ TEST_P(NormKernel, GivesTheSameBitsAloneAndOnTwoThreads) {
   const Rms alone = rms(ctx(), row, w, d_row, nullptr);
   EXPECT_EQ(alone.y.bytes(), bytes_of_tensor(r.y.tensor().row_slice(6, 7)));
   EXPECT_EQ(alone.dx.bytes(), bytes_of_tensor(r.dx.tensor().row_slice(6, 7)));
+}
+
+TEST_P(NormKernel, ANotANumberInAGradientStaysInItsRowAndReachesTheWeight) {
+  Values x = draw("x", Shape{70, 33});
+  Values w = weights("w", 33);
+  Values b = weights("b", 33);
+  Values dy = draw("dy", Shape{70, 33});
+  const Matrix rms_clean = rms(ctx(), x, w, dy, nullptr).dx.matrix();
+  const Matrix layer_clean = layer(ctx(), x, w, b, dy, nullptr).dx.matrix();
+  dy.set(66, 32, std::nan(""));
+  const Rms r = rms(ctx(), x, w, dy, nullptr);
+  const Layer l = layer(ctx(), x, w, b, dy, nullptr);
+  const Matrix rms_dx = r.dx.matrix();
+  const Matrix layer_dx = l.dx.matrix();
+  for (std::int64_t row = 0; row < 70; ++row)
+    for (std::int64_t c = 0; c < 33; ++c) {
+      if (row == 66) {
+        EXPECT_TRUE(std::isnan(rms_dx(row, c)) && std::isnan(layer_dx(row, c)));
+      } else {
+        EXPECT_EQ(rms_dx(row, c), rms_clean(row, c));
+        EXPECT_EQ(layer_dx(row, c), layer_clean(row, c));
+      }
+    }
+  for (std::int64_t c = 0; c < 33; ++c) {
+    EXPECT_EQ(std::isnan(r.dw.matrix()(0, c)), c == 32);
+    EXPECT_EQ(std::isnan(l.dw.matrix()(0, c)), c == 32);
+    EXPECT_EQ(std::isnan(l.db.matrix()(0, c)), c == 32);
+  }
+}
+
+TEST_P(NormKernel, DenormalRowsAreNormed) {
+  // Squares of these are zero: the row is divided by sqrt(eps).
+  Values x(dtype(), Matrix(1, 33, 1e-39));
+  Values w(DType::f32, Matrix(1, 33, 1));
+  Values y(dtype(), Shape{1, 33});
+  rms_norm(ctx(), x.tensor(), w.tensor(), y.tensor(), nullptr, kEps);
+  EXPECT_LE(relative_error(y.matrix(), reference::rms_norm(x.matrix(), w.matrix(), kEps)),
+            tolerance());
 }
 
 TEST_P(NormKernel, ANotANumberOrInfinityStaysInItsRow) {

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -15,12 +16,12 @@ using reference::matrix_of;
 using reference::Values;
 using tensor::Shape;
 
-// Rows looked up, summed and copied; the loss; flat buffers.
+// Rows looked up, summed and copied; flat buffers.
 class RowsKernel : public KernelTest {};
 
 TEST_P(RowsKernel, GatherAndScatterEqualTheTwin) {
   for (const std::int64_t rows : {1, 5, 7, 13})
-    for (const std::int64_t columns : {1, 24, 65, 130}) {
+    for (const std::int64_t columns : {1, 2, 15, 16, 17, 63, 64, 65, 86, 768, 1000}) {
       const std::vector<std::int64_t> id = reference::random_ids("id", rows, 6);  // repeats
       Values ids(id);
       Values table = draw("table", Shape{6, columns});
@@ -78,108 +79,6 @@ TEST_P(RowsKernel, SumsAcrossRowsHaveTheSameBitsOnOneTwoAndThreeThreads) {
   EXPECT_EQ(all(ctx()), all(on(three)));
 }
 
-struct Loss {
-  Values loss, lse, dlogits;
-};
-
-Loss loss_of(const Context& ctx, DType dtype, Values& logits, Values& target, Values& seed) {
-  const Shape shape = logits.tensor().shape;
-  Loss out{Values(DType::f32, Shape{shape[0]}), Values(DType::f32, Shape{shape[0]}),
-           Values(dtype, shape)};
-  Tensor dlogits = out.dlogits.tensor();
-  cross_entropy(ctx, logits.tensor(), target.tensor(), seed.tensor(), out.loss.tensor(),
-                out.lse.tensor(), &dlogits);
-  return out;
-}
-
-TEST_P(RowsKernel, CrossEntropyEqualsTheTwin) {
-  for (const std::int64_t rows : {1, 5, 7, 13})
-    for (const std::int64_t columns : {2, 24, 65, 1003}) {
-      Values logits = reference::random_values("logits", DType::f32, Shape{rows, columns}, 4);
-      const std::vector<std::int64_t> target = reference::random_ids("target", rows, columns);
-      Values target_values(target);
-      Values seed = reference::random_values("seed", DType::f32, Shape{1, rows});
-      const Loss got = loss_of(ctx(), dtype(), logits, target_values, seed);
-      const auto expected = reference::cross_entropy(logits.matrix(), target, seed.matrix().values);
-      EXPECT_LE(relative_error(got.loss.matrix(), expected.loss), 1e-5);
-      EXPECT_LE(relative_error(got.lse.matrix(), expected.lse), 1e-5);
-      EXPECT_LE(relative_error(got.dlogits.matrix(), expected.dlogits), tolerance());
-      if (columns > 24) continue;
-      const Matrix numeric = numeric_gradient(
-          [&](const Matrix& at) {
-            return dot(reference::cross_entropy(at, target, seed.matrix().values).loss,
-                       seed.matrix());
-          },
-          logits.matrix(), 1e-4);
-      EXPECT_LE(relative_error(got.dlogits.matrix(), numeric), tolerance());
-    }
-}
-
-TEST_P(RowsKernel, CrossEntropyWithoutGradientsHasTheSameLossBits) {
-  Values logits = reference::random_values("logits", DType::f32, Shape{9, 77}, 4);
-  Values target(reference::random_ids("target", 9, 77));
-  Values seed = reference::random_values("seed", DType::f32, Shape{1, 9});
-  const Loss with = loss_of(ctx(), dtype(), logits, target, seed);
-  device::Pool two(2);
-  Values loss(DType::f32, Shape{9});
-  Values lse(DType::f32, Shape{9});
-  cross_entropy(on(two), logits.tensor(), target.tensor(), seed.tensor(), loss.tensor(),
-                lse.tensor(), nullptr);
-  EXPECT_EQ(loss.bytes(), with.loss.bytes());
-  EXPECT_EQ(lse.bytes(), with.lse.bytes());
-}
-
-TEST_P(RowsKernel, CrossEntropyIsRightOverTheWholeRangeOfExp) {
-  // Two classes d apart: loss of the lower one is d + log(1 + e^-d), its probability e^-d / (1 +
-  // e^-d).
-  Matrix logits(1301, 2);
-  for (std::int64_t r = 0; r < logits.rows; ++r) {
-    logits(r, 0) = 1000 - static_cast<double>(r) * 0.1;
-    logits(r, 1) = 1000;
-  }
-  Values logits_values(DType::f32, logits);
-  Values high(std::vector<std::int64_t>(1301, 1));
-  Values low(std::vector<std::int64_t>(1301, 0));
-  Values seed(DType::f32, Matrix(1, 1301, 1));
-  const Loss of_low = loss_of(ctx(), DType::f32, logits_values, low, seed);
-  const Loss of_high = loss_of(ctx(), DType::f32, logits_values, high, seed);
-  const Matrix rounded = logits_values.matrix();
-  const Matrix low_loss = of_low.loss.matrix();
-  const Matrix high_gradient = of_high.dlogits.matrix();
-  for (std::int64_t r = 0; r < logits.rows; ++r) {
-    const double d = 1000 - rounded(r, 0);
-    // Loss is a difference of numbers near 1000, whose fp32 spacing is 6e-5.
-    EXPECT_NEAR(low_loss(0, r), d + std::log1p(std::exp(-d)), 1.3e-4) << d;
-    const double p = std::exp(-d) / (1 + std::exp(-d));
-    EXPECT_NEAR(high_gradient(r, 0), p, 1e-4 * p + 1.2e-38) << d;
-  }
-}
-
-TEST_P(RowsKernel, CrossEntropyOfANotANumberIsNotANumberInItsRowAlone) {
-  Values clean = reference::random_values("logits", DType::f32, Shape{5, 33});
-  Values target(std::vector<std::int64_t>{1, 2, 3, 4, 5});
-  Values seed(DType::f32, Matrix(1, 5, 1));
-  const Loss expected = loss_of(ctx(), dtype(), clean, target, seed);
-  for (const double bad : {std::nan(""), double{INFINITY}})
-    for (const std::int64_t at : {0, 7, 32}) {
-      Values logits = clean;
-      logits.set(2, at, bad);
-      const Loss got = loss_of(ctx(), dtype(), logits, target, seed);
-      for (std::int64_t r = 0; r < 5; ++r) {
-        if (r == 2)
-          EXPECT_TRUE(std::isnan(got.loss.matrix()(0, r)));
-        else
-          EXPECT_EQ(got.loss.matrix()(0, r), expected.loss.matrix()(0, r));
-      }
-    }
-  // A forbidden token (-inf) has probability zero and hurts nobody.
-  Values logits = clean;
-  logits.set(2, 7, -INFINITY);
-  const Loss got = loss_of(ctx(), dtype(), logits, target, seed);
-  EXPECT_TRUE(std::isfinite(got.loss.matrix()(0, 2)));
-  EXPECT_EQ(got.dlogits.matrix()(2, 7), 0);
-}
-
 BOREAL_EVERYWHERE(RowsKernel);
 
 // Flat fp32 buffers of parameters.
@@ -229,6 +128,40 @@ TEST_P(Flat, AdamWDoesNotMoveAParameterWithoutGradientOrDecay) {
   EXPECT_EQ(w.bytes(), before);
 }
 
+TEST_P(Flat, TheSweepZeroesTheGradientAndPublishesWithTheSameBits) {
+  for (const std::int64_t count : {1, 15, 16, 17, 10'003}) {
+    const AdamStep step{.lr = 0.01, .weight_decay = 0.1, .grad_scale = 0.37, .step = 3};
+    const auto sweep = [&](const Context& on_ctx, Gradient after, Tensor* copy) {
+      Values w = draw("w", Shape{1, count});
+      Values g = draw("g", Shape{1, count});
+      Values m = draw("m", Shape{1, count}, 0.1);
+      Values v(DType::f32, Matrix(1, count, 0.3));
+      adamw(on_ctx, w.tensor(), g.tensor(), m.tensor(), v.tensor(), step, after, copy);
+      EXPECT_EQ(largest(g.matrix()) == 0, after == Gradient::zero);
+      return std::array<std::vector<std::byte>, 3>{w.bytes(), m.bytes(), v.bytes()};
+    };
+    const auto plain = sweep(ctx(), Gradient::keep, nullptr);
+    device::Pool three(3);
+    Values copied(DType::bf16, Shape{1, count});
+    Tensor copy = copied.tensor();
+    EXPECT_EQ(plain, sweep(on(three), Gradient::zero, &copy));
+    Values moved(DType::f32, Shape{1, count});
+    std::memcpy(moved.tensor().data, plain[0].data(), plain[0].size());
+    EXPECT_EQ(copied.bytes(), Values(DType::bf16, moved.matrix()).bytes());
+    EXPECT_EQ(plain, sweep(ctx(), Gradient::zero, nullptr));
+  }
+}
+
+TEST_P(Flat, SumOfSquaresOfANotANumberOrInfinityIsNotFinite) {
+  for (const std::int64_t at : {0, 15, 16, 70'000}) {
+    Values x = draw("x", Shape{1, 70'001});
+    x.set(0, at, std::nan(""));
+    EXPECT_TRUE(std::isnan(sum_squares(ctx(), x.tensor())));
+    x.set(0, at, -INFINITY);
+    EXPECT_EQ(sum_squares(ctx(), x.tensor()), INFINITY);
+  }
+}
+
 TEST_P(Flat, SumOfSquaresEqualsTheTwinWithTheSameBitsOnAnySetAndAnyThreads) {
   Values x = draw("x", Shape{200'003});
   const double got = sum_squares(ctx(), x.tensor());
@@ -273,6 +206,11 @@ TEST_P(Flat, ConvertsRoundingToNearestEvenLikeTheScalarFunction) {
 TEST_P(Flat, FillsWithZeros) {
   device::Pool two(2);
   Values x = draw("x", Shape{3, 5001});
+  const Matrix before = x.matrix();
+  fill_zero(on(two), x.tensor().column_slice(7, 9));
+  EXPECT_EQ(largest(columns_of(x.matrix(), 7, 9)), 0);
+  EXPECT_EQ(columns_of(x.matrix(), 0, 7).values, columns_of(before, 0, 7).values);
+  EXPECT_EQ(columns_of(x.matrix(), 9, 5001).values, columns_of(before, 9, 5001).values);
   fill_zero(on(two), x.tensor());
   EXPECT_EQ(x.bytes(), std::vector<std::byte>(x.bytes().size()));
 }

@@ -1,6 +1,8 @@
 // The twins themselves: each backward equation against finite differences of its forward one.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/reference/attention.h"
 #include "tests/reference/operations.h"
 #include "tests/reference/values.h"
@@ -45,6 +47,13 @@ TEST(Twin, ActivationGradientsAreTheirFiniteDifferences) {
       kTwin);
   EXPECT_LE(relative_error(gelu_backward(dz, x),
                            numeric_gradient([&](const Matrix& v) { return dot(dz, gelu(v)); }, x)),
+            kTwin);
+  EXPECT_LE(
+      relative_error(gelu_erf_backward(dz, x),
+                     numeric_gradient([&](const Matrix& v) { return dot(dz, gelu_erf(v)); }, x)),
+      kTwin);
+  EXPECT_LE(relative_error(geglu_backward(dy, x),
+                           numeric_gradient([&](const Matrix& v) { return dot(dy, geglu(v)); }, x)),
             kTwin);
   const std::vector<std::int64_t> position = {2, 9, 4};
   EXPECT_LE(relative_error(
@@ -95,6 +104,26 @@ TEST(Twin, LossGradientIsItsFiniteDifferenceAndSumsToZero) {
     for (std::int64_t c = 0; c < 9; ++c) sum += out.dlogits(r, c);
     EXPECT_NEAR(sum, 0, 1e-12);
   }
+}
+
+TEST(Twin, LossGradientWithEveryTermIsItsFiniteDifference) {
+  const Matrix logits = random_matrix("logits", 4, 9, 3);
+  const std::vector<std::int64_t> target = {0, 8, 3, 3};
+  const std::vector<double> seed = {1, 0.5, 0, 2};
+  const LossTerms terms{.soft_cap = 4, .z_loss = 0.1};
+  const Matrix numeric = numeric_gradient(
+      [&](const Matrix& at) {
+        const CrossEntropy out = cross_entropy(at, target, seed, terms);
+        double sum = 0;
+        for (std::int64_t r = 0; r < 4; ++r)
+          sum += seed[static_cast<std::size_t>(r)] *
+                 (out.loss(0, r) + 0.1 * out.lse(0, r) * out.lse(0, r));
+        return sum;
+      },
+      logits);
+  EXPECT_LE(relative_error(cross_entropy(logits, target, seed, terms).dlogits, numeric), kTwin);
+  // Of equal logits the entropy is the logarithm of their number.
+  EXPECT_NEAR(cross_entropy(Matrix(1, 9, 2), {0}, {1}).entropy(0, 0), std::log(9), 1e-12);
 }
 
 TEST(Twin, AdamWTakesTheStepsOfItsDefinition) {

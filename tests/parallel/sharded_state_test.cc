@@ -81,6 +81,42 @@ TEST(ShardedState, ViewsOfParametersDoNotOverlapAndStartOnCacheLines) {
   EXPECT_EQ(dot(all, Matrix(all.rows, all.columns, 1)), expected);
 }
 
+TEST(ShardedState, SumsSquaresWhenAUnitIsFinishedWithTheBitsOfALaterSum) {
+  device::Pool pool(2);
+  const device::Context ctx = device::cpu_context(pool);
+  Model model;
+  model.matrix.unit = model.norm.unit = 1;
+  ShardedState state(model.all(), {}, {.bucket_elements = 100});
+  const auto write = [&](const std::string& name) {
+    for (const nn::Parameter* p : state.parameters()) {
+      const Tensor to = state.gradient(*p);
+      Values draw = reference::random_values(name + p->name, DType::f32, p->shape);
+      std::memcpy(to.data, draw.bytes().data(), draw.bytes().size());
+    }
+  };
+  write("first");
+  const double late = state.sum_squares(ctx);
+  state.start_reduction();
+  state.finished(ctx, 1);
+  state.finished(ctx, 0);
+  state.finish_reduction();
+  EXPECT_EQ(state.sum_squares(ctx), late);
+  // Of the step, not of what is written afterwards; a new step starts anew.
+  write("second");
+  EXPECT_EQ(state.sum_squares(ctx), late);
+  state.start_reduction();
+  const double second = state.sum_squares(ctx);
+  EXPECT_NE(second, late);
+  static_cast<float*>(state.gradient(model.norm).data)[3] = std::nanf("");
+  state.finished(ctx, 1);
+  state.finished(ctx, 0);
+  state.finish_reduction();
+  EXPECT_TRUE(std::isnan(state.sum_squares(ctx)));
+  state.forget_squares();
+  write("second");
+  EXPECT_EQ(state.sum_squares(ctx), second);
+}
+
 TEST(ShardedState, OnTheMetaDeviceHasTheSizesAndNoMemory) {
   Model model;
   const ShardedState real(model.all(), false);

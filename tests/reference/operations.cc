@@ -149,6 +149,44 @@ Matrix gelu_backward(const Matrix& dy, const Matrix& x) {
   return dx;
 }
 
+Matrix gelu_erf(const Matrix& x) {
+  Matrix y = x;
+  for (double& v : y.values) v *= std::erfc(-v / std::numbers::sqrt2) / 2;
+  return y;
+}
+
+// The slope of the share below v is the density e^(-v^2 / 2) / sqrt(2 pi).
+Matrix gelu_erf_backward(const Matrix& dy, const Matrix& x) {
+  Matrix dx = dy;
+  for (std::size_t i = 0; i < x.values.size(); ++i) {
+    const double v = x.values[i];
+    dx.values[i] *= std::erfc(-v / std::numbers::sqrt2) / 2 +
+                    v * std::exp(-v * v / 2) / std::sqrt(2 * std::numbers::pi);
+  }
+  return dx;
+}
+
+Matrix geglu(const Matrix& gate_up) {
+  const std::int64_t ffn = gate_up.columns / 2;
+  Matrix y = gelu(columns_of(gate_up, 0, ffn));
+  for (std::int64_t r = 0; r < y.rows; ++r)
+    for (std::int64_t c = 0; c < ffn; ++c) y(r, c) *= gate_up(r, ffn + c);
+  return y;
+}
+
+Matrix geglu_backward(const Matrix& dy, const Matrix& gate_up) {
+  const std::int64_t ffn = dy.columns;
+  const Matrix gate = columns_of(gate_up, 0, ffn);
+  Matrix d_value = dy;  // of gelu(gate)
+  Matrix d_up = gelu(gate);
+  for (std::int64_t r = 0; r < dy.rows; ++r)
+    for (std::int64_t c = 0; c < ffn; ++c) {
+      d_value(r, c) *= gate_up(r, ffn + c);
+      d_up(r, c) *= dy(r, c);
+    }
+  return beside(gelu_backward(d_value, gate), d_up);
+}
+
 Matrix gather(const Matrix& table, const std::vector<std::int64_t>& id) {
   Matrix y(static_cast<std::int64_t>(id.size()), table.columns);
   for (std::int64_t r = 0; r < y.rows; ++r)
@@ -165,20 +203,29 @@ Matrix scatter(const Matrix& dy, const std::vector<std::int64_t>& id, std::int64
 }
 
 CrossEntropy cross_entropy(const Matrix& logits, const std::vector<std::int64_t>& target,
-                           const std::vector<double>& seed) {
-  CrossEntropy out{Matrix(1, logits.rows), Matrix(1, logits.rows),
+                           const std::vector<double>& seed, const LossTerms& terms) {
+  CrossEntropy out{Matrix(1, logits.rows), Matrix(1, logits.rows), Matrix(1, logits.rows),
                    Matrix(logits.rows, logits.columns)};
+  const double cap = terms.soft_cap;
   for (std::int64_t r = 0; r < logits.rows; ++r) {
-    double max = logits(r, 0);
-    for (std::int64_t c = 0; c < logits.columns; ++c) max = std::max(max, logits(r, c));
+    const auto x = [&](std::int64_t c) {
+      return cap > 0 ? cap * std::tanh(logits(r, c) / cap) : logits(r, c);
+    };
+    double max = x(0);
+    for (std::int64_t c = 0; c < logits.columns; ++c) max = std::max(max, x(c));
     double sum = 0;
-    for (std::int64_t c = 0; c < logits.columns; ++c) sum += std::exp(logits(r, c) - max);
+    for (std::int64_t c = 0; c < logits.columns; ++c) sum += std::exp(x(c) - max);
     const std::int64_t t = target[static_cast<std::size_t>(r)];
-    out.lse(0, r) = max + std::log(sum);
-    out.loss(0, r) = out.lse(0, r) - logits(r, t);
-    for (std::int64_t c = 0; c < logits.columns; ++c)
-      out.dlogits(r, c) = (std::exp(logits(r, c) - out.lse(0, r)) - (c == t ? 1 : 0)) *
+    const double lse = max + std::log(sum);
+    out.lse(0, r) = lse;
+    out.loss(0, r) = lse - x(t);
+    for (std::int64_t c = 0; c < logits.columns; ++c) {
+      const double p = std::exp(x(c) - lse);
+      if (p > 0) out.entropy(0, r) -= p * (x(c) - lse);
+      const double slope = cap > 0 ? 1 - x(c) / cap * (x(c) / cap) : 1;
+      out.dlogits(r, c) = (p - (c == t ? 1 : 0) + terms.z_loss * 2 * lse * p) * slope *
                           seed[static_cast<std::size_t>(r)];
+    }
   }
   return out;
 }

@@ -7,9 +7,14 @@
 //   rotary      (a, b) at (i, i + dim / 2) -> (a cos t - b sin t, b cos t + a sin t),
 //               t = position theta^(-2 i / dim)                              (Su et al. 2021)
 //   SwiGLU      y = silu(gate) up,  silu(x) = x / (1 + e^-x)                 (Shazeer 2020)
-//   GELU        y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2        (Hendrycks & Gimpel
-//   2016) loss        L[r] = log(sum over c of e^x[r][c]) - x[r][target] AdamW       m = b1 m + (1
-//   - b1) g,  v = b2 v + (1 - b2) g^2,
+//   GELU        y = x (1 + erf(x / sqrt(2))) / 2, or about that:
+//               y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2        (Hendrycks & Gimpel
+//               2016)
+//   GeGLU       y = gelu(gate) up, by tanh                                   (Shazeer 2020)
+//   loss        L[r] = lse - x[r][target],  lse = log(sum over c of e^x[r][c])
+//   z-loss      z lse^2 is added to what is differentiated                   (Chowdhery et al.
+//   2022) soft cap    x -> cap tanh(x / cap)                                       (Gemma Team
+//   2024) AdamW       m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,
 //               w = w - lr decay w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 //                                                                     (Loshchilov & Hutter 2019)
 #pragma once
@@ -38,6 +43,10 @@ Matrix swiglu(const Matrix& gate_up);
 Matrix swiglu_backward(const Matrix& dy, const Matrix& gate_up);
 Matrix gelu(const Matrix& x);
 Matrix gelu_backward(const Matrix& dy, const Matrix& x);
+Matrix gelu_erf(const Matrix& x);
+Matrix gelu_erf_backward(const Matrix& dy, const Matrix& x);
+Matrix geglu(const Matrix& gate_up);
+Matrix geglu_backward(const Matrix& dy, const Matrix& gate_up);
 
 // y[r] = table[id[r]], and its gradient: table rows that receive the sum of their dy.
 Matrix gather(const Matrix& table, const std::vector<std::int64_t>& id);
@@ -46,10 +55,15 @@ Matrix scatter(const Matrix& dy, const std::vector<std::int64_t>& id, std::int64
 struct CrossEntropy {
   Matrix loss;     // 1 x rows
   Matrix lse;      // 1 x rows
-  Matrix dlogits;  // (softmax - onehot) seed[r]
+  Matrix entropy;  // 1 x rows: -sum of p log p
+  Matrix dlogits;  // of (L + z lse^2) seed[r]
+};
+struct LossTerms {
+  double soft_cap = 0;  // 0: none
+  double z_loss = 0;
 };
 CrossEntropy cross_entropy(const Matrix& logits, const std::vector<std::int64_t>& target,
-                           const std::vector<double>& seed);
+                           const std::vector<double>& seed, const LossTerms& terms = {});
 
 struct AdamW {
   double lr = 0, beta1 = 0, beta2 = 0, eps = 0, weight_decay = 0, grad_scale = 1;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernels/cpu/exp2.inl.h"
+#include "kernels/cpu/math.inl.h"
 #include "kernels/cpu/micro.inl.h"
 #include "kernels/cpu/pack.inl.h"
 #include "kernels/cpu/rotate.inl.h"

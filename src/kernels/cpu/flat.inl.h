@@ -21,8 +21,9 @@ BOREAL_INLINE Vf square_root(Vf x) {
 }
 
 // AdamW (Loshchilov & Hutter 2019): decay is decoupled and goes first, as in PyTorch.
-void adamw(const AdamArgs& g) {
-  over_row(g.count, [&](std::int64_t i, std::int64_t n) {
+template <class Copy, class Zero>
+BOREAL_INLINE void adamw_sweep(const AdamArgs& g, Copy copies, Zero zeroes) {
+  over_row(g.count, [&](std::int64_t i, auto n) BOREAL_BODY {
     const Vf grad = load_n(g.grad + i, n) * g.scale;
     const Vf m = load_n(g.m + i, n) * g.beta1 + grad * g.gain1;
     const Vf v = load_n(g.v + i, n) * g.beta2 + grad * grad * g.gain2;
@@ -30,8 +31,17 @@ void adamw(const AdamArgs& g) {
     store_n(g.v + i, v, n);
     const Vf w = load_n(g.master + i, n);
     const Vf denominator = square_root(v) * g.inv_sqrt_bias2 + g.eps;
-    store_n(g.master + i, w - w * g.decay - m * g.step_size / denominator, n);
+    const Vf moved = w - w * g.decay - m * g.step_size / denominator;
+    store_n(g.master + i, moved, n);
+    if constexpr (copies) store_n(g.copy + i, moved, n);
+    if constexpr (zeroes) store_n(g.grad + i, Vf{}, n);
   });
+}
+void adamw(const AdamArgs& g) {
+  if (g.copy == nullptr)
+    g.zero_grad ? adamw_sweep(g, No{}, Yes{}) : adamw_sweep(g, No{}, No{});
+  else
+    g.zero_grad ? adamw_sweep(g, Yes{}, Yes{}) : adamw_sweep(g, Yes{}, No{});
 }
 
 // In double, one partial sum a lane of a fixed 16, whatever the width of the set.

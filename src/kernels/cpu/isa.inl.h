@@ -1,10 +1,13 @@
 // Defines the table BOREAL_TABLE out of the loops, compiled with the flags of one instruction set.
 #pragma once
 
+#include "kernels/cpu/activation.inl.h"
 #include "kernels/cpu/attention_backward.inl.h"
 #include "kernels/cpu/attention_forward.inl.h"
 #include "kernels/cpu/flat.inl.h"
 #include "kernels/cpu/gemm.inl.h"
+#include "kernels/cpu/loss.inl.h"
+#include "kernels/cpu/norm.inl.h"
 #include "kernels/cpu/pack.inl.h"
 #include "kernels/cpu/rowwise.inl.h"
 #include "kernels/cpu/table.h"
@@ -13,6 +16,9 @@ namespace boreal::kernels::cpu {
 
 #define BOREAL_BOTH(name) \
   { BOREAL_ISA::name<float>, BOREAL_ISA::name<std::uint16_t> }
+
+#define BOREAL_ACTIVATION(name, kind) \
+  { BOREAL_ISA::name<float, BOREAL_ISA::kind>, BOREAL_ISA::name<std::uint16_t, BOREAL_ISA::kind> }
 
 const CpuTable BOREAL_TABLE = {
     .gemm = BOREAL_BOTH(gemm),
@@ -23,18 +29,19 @@ const CpuTable BOREAL_TABLE = {
     .attention_forward = BOREAL_BOTH(attention_forward),
     .attention_backward = BOREAL_BOTH(attention_backward),
     .rms_forward = BOREAL_BOTH(rms_forward),
-    .rms_backward = BOREAL_BOTH(rms_backward),
-    .rms_weight = BOREAL_BOTH(rms_weight),
     .layer_forward = BOREAL_BOTH(layer_forward),
+    .rms_backward = BOREAL_BOTH(rms_backward),
     .layer_backward = BOREAL_BOTH(layer_backward),
-    .layer_weight = BOREAL_BOTH(layer_weight),
     .rope = BOREAL_BOTH(rope),
-    .swiglu = BOREAL_BOTH(swiglu),
-    .swiglu_backward = BOREAL_BOTH(swiglu_backward),
-    .gelu = BOREAL_BOTH(gelu),
-    .gelu_backward = BOREAL_BOTH(gelu_backward),
+    .activation = {BOREAL_ACTIVATION(activation, GeluTanh), BOREAL_ACTIVATION(activation, GeluErf),
+                   BOREAL_ACTIVATION(gated, Silu), BOREAL_ACTIVATION(gated, GeluTanh)},
+    .activation_backward = {BOREAL_ACTIVATION(activation_backward, GeluTanh),
+                            BOREAL_ACTIVATION(activation_backward, GeluErf),
+                            BOREAL_ACTIVATION(gated_backward, Silu),
+                            BOREAL_ACTIVATION(gated_backward, GeluTanh)},
     .softmax_sums = BOREAL_ISA::softmax_sums,
     .softmax_gradient = BOREAL_BOTH(softmax_gradient),
+    .cap_row = BOREAL_ISA::cap_row,
     .column_sum = BOREAL_BOTH(column_sum),
     .gather = BOREAL_BOTH(gather),
     .scatter = BOREAL_BOTH(scatter),

@@ -66,11 +66,70 @@ struct AttentionArgs {
   void* dv = nullptr;
 };
 
+// Rows of `pieces` runs of `columns` (heads, or one), each normed by itself. Strides in elements.
+struct NormArgs {
+  const void* x = nullptr;
+  const void* residual = nullptr;  // with it x + residual is normed, and written to sum
+  void* sum = nullptr;
+  const void* after = nullptr;  // added to the normed row; may be null
+  void* y = nullptr;
+  std::int64_t ldx = 0, ldr = 0, lds = 0, lda = 0, ldy = 0;
+  const float* w = nullptr;  // [columns]
+  const float* b = nullptr;  // LayerNorm only
+  float offset = 0;          // of w
+  float* mean = nullptr;     // [rows, pieces] or null; LayerNorm only
+  float* rstd = nullptr;
+  std::int64_t rows = 0, pieces = 1, columns = 0;
+  float eps = 0;
+};
+
+struct NormBackwardArgs {
+  const void* dy = nullptr;
+  const void* x = nullptr;
+  const void* dres = nullptr;  // added to dx; may be null
+  void* dx = nullptr;          // may be dy or dres
+  std::int64_t lddy = 0, ldx = 0, lddres = 0, lddx = 0;
+  const float* w = nullptr;
+  float offset = 0;
+  const float* mean = nullptr;
+  const float* rstd = nullptr;
+  float* dw = nullptr;  // [columns], added to row after row; may be null, db with it
+  float* db = nullptr;
+  std::int64_t rows = 0, pieces = 1, columns = 0;
+};
+
+// x [rows, columns], or gate | up [rows, 2 columns]; y and dy [rows, columns], dx as x.
+struct ActivationArgs {
+  const void* x = nullptr;
+  const void* dy = nullptr;
+  void* dx = nullptr;
+  void* y = nullptr;  // may be null in backward
+  std::int64_t rows = 0, columns = 0;
+};
+
+// One row of logits.
+struct SoftmaxArgs {
+  const float* logits = nullptr;
+  std::int64_t columns = 0;
+  float cap = 0;  // 0: none
+  // The largest logit, the sum of e^(logit - largest), and the sum of that times (logit - largest),
+  // which may be null.
+  float* max = nullptr;
+  float* sum = nullptr;
+  float* dot = nullptr;
+  // gradient only: (p spread - onehot) seed; a target outside [0, columns) is another rank's
+  std::int64_t target = -1;
+  float lse = 0, spread = 1, seed = 0;
+  void* dlogits = nullptr;  // may be logits
+};
+
 struct AdamArgs {
   float* master = nullptr;
-  const float* grad = nullptr;
+  float* grad = nullptr;  // zeroed if zero_grad
   float* m = nullptr;
   float* v = nullptr;
+  std::uint16_t* copy = nullptr;  // the new values as bf16; may be null
+  bool zero_grad = false;
   std::int64_t count = 0;
   float scale = 1;  // of the gradient: the clip factor
   float beta1 = 0, beta2 = 0, eps = 0;
@@ -98,39 +157,15 @@ struct CpuTable {
   using Transpose = void (*)(const void* src, std::int64_t lds, std::int64_t rows,
                              std::int64_t begin, std::int64_t end, void* dst, std::int64_t ldd);
   using Attention = void (*)(const AttentionArgs&);
-  // y = x * rstd(x) * w; rstd[rows] may be null.
-  using RmsForward = void (*)(const void* x, const float* w, void* y, float* rstd,
-                              std::int64_t rows, std::int64_t columns, float eps);
-  // dx = dres + gradient of the norm; dres may be null, and may be dx.
-  using RmsBackward = void (*)(const void* dy, const void* x, const float* w, const float* rstd,
-                               const void* dres, void* dx, std::int64_t rows, std::int64_t columns);
-  // dw[begin, end) += sum over rows of dy * x * rstd.
-  using RmsWeight = void (*)(const void* dy, const void* x, const float* rstd, float* dw,
-                             std::int64_t rows, std::int64_t columns, std::int64_t begin,
-                             std::int64_t end);
-  using LayerForward = void (*)(const void* x, const float* w, const float* b, void* y, float* mean,
-                                float* rstd, std::int64_t rows, std::int64_t columns, float eps);
-  using LayerBackward = void (*)(const void* dy, const void* x, const float* w, const float* mean,
-                                 const float* rstd, const void* dres, void* dx, std::int64_t rows,
-                                 std::int64_t columns);
-  using LayerWeight = void (*)(const void* dy, const void* x, const float* mean, const float* rstd,
-                               float* dw, float* db, std::int64_t rows, std::int64_t columns,
-                               std::int64_t begin, std::int64_t end);
+  using Norm = void (*)(const NormArgs&);
+  using NormBackward = void (*)(const NormBackwardArgs&);
   // Rotates pairs (i, i + dim / 2) of `heads` heads in each row by the angles of its position; sign
   // -1 rotates back.
   using Rope = void (*)(void* x, std::int64_t ld, const std::int32_t* position,
                         const float* cos_sin, std::int64_t rows, std::int64_t heads,
                         std::int64_t dim, float sign);
-  using Swiglu = void (*)(const void* gate_up, void* y, std::int64_t rows, std::int64_t ffn);
-  using SwigluBackward = void (*)(const void* dy, const void* gate_up, void* d_gate_up,
-                                  std::int64_t rows, std::int64_t ffn);
-  using Gelu = void (*)(const void* x, void* y, std::int64_t count);
-  using GeluBackward = void (*)(const void* dy, const void* x, void* dx, std::int64_t count);
-  // One row of logits in fp32: its largest, and the sum of exp(logit - largest).
-  using SoftmaxSums = void (*)(const float* logits, std::int64_t columns, float* max, float* sum);
-  // dlogits = (exp(logit - lse) - onehot) * seed; a target outside [0, columns) is another rank's.
-  using SoftmaxGradient = void (*)(const float* logits, std::int64_t columns, std::int64_t target,
-                                   float seed, float lse, void* dlogits);
+  using Activation = void (*)(const ActivationArgs&);
+  using Softmax = void (*)(const SoftmaxArgs&);
   using ColumnSum = void (*)(const void* x, std::int64_t ld, std::int64_t rows, std::int64_t begin,
                              std::int64_t end, float* sum);
   // The table holds rows [first, first + count); others are zeros (add nothing, receive nothing).
@@ -148,19 +183,17 @@ struct CpuTable {
   Transpose transpose[2];
   Attention attention_forward[2];
   Attention attention_backward[2];
-  RmsForward rms_forward[2];
-  RmsBackward rms_backward[2];
-  RmsWeight rms_weight[2];
-  LayerForward layer_forward[2];
-  LayerBackward layer_backward[2];
-  LayerWeight layer_weight[2];
+  Norm rms_forward[2];
+  Norm layer_forward[2];
+  NormBackward rms_backward[2];
+  NormBackward layer_backward[2];
   Rope rope[2];
-  Swiglu swiglu[2];
-  SwigluBackward swiglu_backward[2];
-  Gelu gelu[2];
-  GeluBackward gelu_backward[2];
-  SoftmaxSums softmax_sums;
-  SoftmaxGradient softmax_gradient[2];  // type of dlogits
+  // In the order of kernels::Activation.
+  Activation activation[4][2];
+  Activation activation_backward[4][2];
+  Softmax softmax_sums;
+  Softmax softmax_gradient[2];  // type of dlogits
+  void (*cap_row)(float* x, std::int64_t columns, float cap);
   ColumnSum column_sum[2];
   Gather gather[2];
   Scatter scatter[2];
