@@ -39,6 +39,7 @@ void Head::visit(std::vector<Parameter*>& parameters) {
 
 struct Head::Chunk {
   Tensor x, row, target, seed, loss;
+  double z_loss = 0;
 };
 
 void Head::loss(const Pass& pass, const Tensor& x, const Targets& targets, Tensor* dx) const {
@@ -54,8 +55,12 @@ void Head::loss(const Pass& pass, const Tensor& x, const Targets& targets, Tenso
   const std::int64_t count = pass.ctx.is_meta() ? whole.rows() : targets.count;
   for (std::int64_t begin = 0; begin < count; begin += kChunk) {
     const std::int64_t end = std::min(count, begin + kChunk);
-    const Chunk chunk{whole, part(targets.row, begin, end), part(targets.id, begin, end),
-                      part(targets.seed, begin, end), part(targets.loss, begin, end)};
+    const Chunk chunk{whole,
+                      part(targets.row, begin, end),
+                      part(targets.id, begin, end),
+                      part(targets.seed, begin, end),
+                      part(targets.loss, begin, end),
+                      targets.z_loss};
     loss_of(pass, chunk, dx != nullptr ? &d_whole : nullptr);
   }
   if (dx != nullptr) sequence.sum(d_whole, *dx);
@@ -80,8 +85,8 @@ void Head::loss_of(const Pass& pass, const Chunk& at, Tensor* d_whole) const {
     // The gradient lies where the logits were.
     const Tensor d_padded = kernels::over_logits(logits, at.x.dtype, padded);
     const Tensor d_logits = d_padded.column_slice(0, vocab);
-    kernels::cross_entropy_gradient(pass.ctx, logits, at.target, first_id(), at.seed, lse,
-                                    d_logits);
+    kernels::cross_entropy_gradient(pass.ctx, logits, at.target, first_id(), at.seed, lse, d_logits,
+                                    {.z_loss = at.z_loss});
     if (padded != vocab) kernels::fill_zero(pass.ctx, d_padded.column_slice(vocab, padded));
     // The norm's backward is linear in dy: each rank takes its part of the sum through it.
     const Tensor d_normed = pass.scratch(at.x.dtype, chunk.shape);

@@ -27,6 +27,8 @@ struct Targets {
       seed;  // fp32 [n]: weight / (global sum of weights); the gradient of the loss is scaled by it
   tensor::Tensor loss;  // fp32 [n], written: -log p
   std::int64_t count = 0;
+  // Times the square of the logits' log-sum-exp is differentiated too (kernels::LossOptions).
+  double z_loss = 0;
 };
 
 class Head {

@@ -59,7 +59,8 @@ WeightStore::~WeightStore() {
 
 void WeightStore::make(const device::Context& ctx, const nn::Parameter& p, const Tensor& values) {
   Forms& forms = forms_[static_cast<std::size_t>(p.index)];
-  if (!p.is_matrix() || p.gathered) kernels::convert(ctx, values, forms.plain);
+  const bool written = tables_ == Tables::written && rounded_table(p) != nullptr;
+  if ((!p.is_matrix() || p.gathered) && !written) kernels::convert(ctx, values, forms.plain);
   if (!p.multiplied) return;
   kernels::pack(ctx, values, true, forms.forward);
   if (forms.backward.k > 0) kernels::pack(ctx, values, false, forms.backward);
@@ -89,9 +90,17 @@ Tensor WeightStore::stage(const Bucket& bucket, std::int64_t number) const {
           Shape{bucket.elements}};
 }
 
-void WeightStore::start_publish(const device::Context& ctx, const ShardedState& state) {
+Tensor* WeightStore::rounded_table(const nn::Parameter& p) {
+  return p.gathered && dtype_ == DType::bf16 ? &forms_[static_cast<std::size_t>(p.index)].plain
+                                             : nullptr;
+}
+
+void WeightStore::start_publish(const device::Context& ctx, const ShardedState& state,
+                                Tables tables) {
   finish_publish();
   if (ctx.is_meta()) return;
+  CHECK(tables == Tables::make || state.alone());
+  tables_ = tables;
   state_ = &state;
   ctx_ = &ctx;
   made_ = sent_ = 0;
@@ -129,7 +138,9 @@ void WeightStore::need(std::int64_t number) {
     }
     ++made_;
   }
-  if (made_ == static_cast<std::int64_t>(state_->layout().buckets().size())) state_ = nullptr;
+  if (made_ < static_cast<std::int64_t>(state_->layout().buckets().size())) return;
+  state_ = nullptr;
+  tables_ = Tables::make;
 }
 
 void WeightStore::finish_publish() {

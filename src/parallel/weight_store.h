@@ -27,9 +27,15 @@ class WeightStore final : public nn::WeightSource {
   // Of all, from the masters; on every rank that shares them. Returns when all is here.
   void publish(const device::Context& ctx, const ShardedState& state);
   // The same, but a bucket is made when a layer first asks for one of its weights. The masters stay
-  // as they are until finish_publish().
-  void start_publish(const device::Context& ctx, const ShardedState& state);
+  // as they are until finish_publish(). written: the sweep that changed the masters has written all
+  // that rounded_table() gives.
+  enum class Tables : std::uint8_t { make, written };
+  void start_publish(const device::Context& ctx, const ShardedState& state,
+                     Tables tables = Tables::make);
   void finish_publish();
+
+  // The plain form of a parameter if it is one of bf16, else null. While nothing is published.
+  tensor::Tensor* rounded_table(const nn::Parameter& p);
 
   tensor::Tensor acquire_plain(const nn::Parameter& p) override;
   kernels::Packed acquire_packed(const nn::Parameter& p, nn::Form form) override;
@@ -67,6 +73,7 @@ class WeightStore final : public nn::WeightSource {
   // Publication under way: buckets below made_ are there, below sent_ on their way.
   const ShardedState* state_ = nullptr;
   const device::Context* ctx_ = nullptr;
+  Tables tables_ = Tables::make;
   std::int64_t made_ = 0;
   std::int64_t sent_ = 0;
   std::array<dist::Event, kStages> events_;

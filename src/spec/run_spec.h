@@ -208,6 +208,7 @@ struct OptimSpec {
   std::vector<double> betas = {0.9, 0.95};
   double eps = 1e-8;
   double clip = 1.0;
+  double z_loss = 0;
 
   template <class V>
   void visit(V& v) {
@@ -221,6 +222,8 @@ struct OptimSpec {
     v("betas", betas, "decay of the first and the second moment");
     v("eps", eps, "added to the root of the second moment");
     v("clip", clip, "largest global gradient norm; 0: no clipping");
+    v("z_loss", z_loss,
+      "times lse^2 (lse: log of the sum of e^logit) is minimised too, not reported; 0: none");
   }
 };
 

@@ -223,6 +223,7 @@ void check_optim(Checker& check, const OptimSpec& optim) {
   }
   check.positive("optim.eps", optim.eps);
   check.not_negative("optim.clip", optim.clip);
+  check.not_negative("optim.z_loss", optim.z_loss);
 }
 
 void check_rest(Checker& check, const RunSpec& spec) {

@@ -148,6 +148,8 @@ std::string Replica::first_non_finite() const {
 void Replica::update(const spec::OptimSpec& optim, double lr, double grad_scale,
                      std::int64_t step) {
   weights_.finish_publish();  // it reads the masters
+  // A rank alone holds all of a parameter and of its gradient: one sweep does everything.
+  const bool alone = state_.alone();
   for (const parallel::Part& part : state_.layout().parts())
     kernels::adamw(ctx_, state_.master(part), state_.reduced_gradient(part),
                    state_.first_moment(part), state_.second_moment(part),
@@ -158,13 +160,14 @@ void Replica::update(const spec::OptimSpec& optim, double lr, double grad_scale,
                     .weight_decay = part.parameter->decay ? optim.weight_decay : 0,
                     .grad_scale = grad_scale,
                     .step = step},
-                   state_.alone() ? kernels::Gradient::zero : kernels::Gradient::keep);
-  // The sweep zeroes what it reads: this rank's slices.
-  if (state_.alone())
+                   alone ? kernels::Gradient::zero : kernels::Gradient::keep,
+                   alone ? weights_.rounded_table(*part.parameter) : nullptr);
+  if (alone)
     state_.forget_squares();
   else
     zero_gradients();
-  weights_.start_publish(ctx_, state_);
+  using Tables = parallel::WeightStore::Tables;
+  weights_.start_publish(ctx_, state_, alone ? Tables::written : Tables::make);
 }
 
 void Replica::zero_gradients() {

@@ -41,6 +41,9 @@ class Replica {
   // means than update(). On all ranks.
   void publish() { weights_.publish(ctx_, state_); }
 
+  // What forward and backward minimise beside the loss (spec optim.z_loss).
+  void set_z_loss(double weight) { targets_.z_loss = weight; }
+
   // Forward and backward; adds to the gradients. Each row's loss counts weight * scale (scale = 1 /
   // sum of all weights of the step, of all ranks). last: of the step; the gradients are then summed
   // over the ranks while backward goes on. Returns this rank's sum of loss * weight * scale.

@@ -75,6 +75,7 @@ class Loop {
 Status Loop::prepare() {
   steps_ = steps_of(spec_);
   micro_rows_ = step_shape(spec_, 1).rows;
+  replica_.set_z_loss(spec_.optim.z_loss);
   at_.loss = at_.validation_loss = kNan;
   ASSIGN_OR_RETURN(const auto restored, restore(env_, replica_, input_, options_, warnings_));
   if (restored.has_value()) {

@@ -247,7 +247,7 @@ class HeadTest : public LayerTest {
   };
 
   // vocab odd on purpose: GPT-2's is.
-  Out run(std::int64_t vocab, bool tied, double scale) {
+  Out run(std::int64_t vocab, bool tied, double scale, double z_loss) {
     LayerIds ids;
     Embedding table({.name = "e", .vocab = vocab, .hidden = 24, .tied = true}, group_);
     const HeadOptions options{.name = "h", .hidden = 24, .vocab = vocab};
@@ -273,21 +273,23 @@ class HeadTest : public LayerTest {
                           .id = target.tensor(),
                           .seed = seed.tensor().reshaped(Shape{count}),
                           .loss = out.loss.tensor(),
-                          .count = count};
+                          .count = count,
+                          .z_loss = z_loss};
     head.loss(rig.pass(), x_.tensor(), targets, &dx);
     out.d_matrix = rig.gradient(tied ? "e.weight" : "h.weight");
     out.d_norm = rig.gradient("h.norm.weight");
     return out;
   }
 
-  void expect_twin(std::int64_t vocab, bool tied) {
+  void expect_twin(std::int64_t vocab, bool tied, double z_loss = 0) {
     const double scale = 1.0 / 256;
-    const Out got = run(vocab, tied, scale);
+    const Out got = run(vocab, tied, scale, z_loss);
     const Matrix x = x_.matrix();
     const Matrix picked = reference::gather(x, row_);
     const Matrix normed = reference::rms_norm(picked, norm_, 1e-5);
-    const auto loss = reference::cross_entropy(matmul(normed, transpose(matrix_)), target_,
-                                               std::vector<double>(row_.size(), scale));
+    const auto loss =
+        reference::cross_entropy(matmul(normed, transpose(matrix_)), target_,
+                                 std::vector<double>(row_.size(), scale), {.z_loss = z_loss});
     EXPECT_LE(relative_error(got.loss.matrix(), loss.loss), chain());
     EXPECT_LE(relative_error(got.d_matrix, matmul(transpose(loss.dlogits), normed)), chain());
     const auto d = reference::rms_norm_backward(matmul(loss.dlogits, matrix_), picked, norm_, 1e-5);
@@ -310,6 +312,9 @@ TEST_P(HeadTest, EqualsTheTwinWithItsOwnMatrix) {
 }
 TEST_P(HeadTest, EqualsTheTwinWithTheEmbeddingsMatrix) {
   expect_twin(70, true);
+}
+TEST_P(HeadTest, AddsTheSquareOfTheNormaliserToWhatIsDifferentiated) {
+  expect_twin(70, true, 0.03);
 }
 TEST_P(HeadTest, TakesAnOddVocabulary) {
   expect_twin(67, true);

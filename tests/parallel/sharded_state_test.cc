@@ -166,6 +166,28 @@ TEST_P(Store, PublishesEveryFormOfEveryParameter) {
   }
 }
 
+TEST_P(Store, LeavesTablesThatTheSweepHasWritten) {
+  device::Pool pool(2);
+  const device::Context ctx = device::cpu_context(pool);
+  Model model;
+  ShardedState state(model.all(), false);
+  state.initialise(3);
+  WeightStore store(model.all(), GetParam(), true, false);
+  EXPECT_EQ(store.rounded_table(model.matrix), nullptr);
+  Tensor* table = store.rounded_table(model.table);
+  ASSERT_EQ(table != nullptr, GetParam() == DType::bf16);
+  if (table != nullptr) kernels::fill_zero(ctx, *table);  // stands for what a sweep writes
+  const bool written = table != nullptr;
+  store.start_publish(ctx, state, WeightStore::Tables::written);
+  EXPECT_EQ(largest(matrix_of(store.acquire_plain(model.table))) == 0, written);
+  EXPECT_EQ(bytes_of_tensor(store.acquire_plain(model.norm)),
+            bytes_of_tensor(state.master(model.norm)));
+  // The next publication makes them again.
+  store.publish(ctx, state);
+  EXPECT_EQ(bytes_of_tensor(store.acquire_plain(model.table)),
+            Values(GetParam(), matrix_of(state.master(model.table))).bytes());
+}
+
 TEST_P(Store, WithoutBackwardIsSmallerAndOnTheMetaDeviceTheSameSize) {
   Model model;
   const WeightStore train(model.all(), GetParam(), true, false);

@@ -118,6 +118,7 @@ void roll_training(Dice& dice, RunSpec& spec) {
   spec.optim.betas = {dice.share(), dice.share()};
   spec.optim.eps = random_positive(dice);
   spec.optim.clip = dice.coin() ? 0 : random_positive(dice);
+  spec.optim.z_loss = dice.coin() ? 0 : random_positive(dice);
   spec.checkpoint = {dice.between(0, 99), dice.between(0, 99), dice.coin()};
 }
 

@@ -129,6 +129,7 @@ TEST(Validate, EveryNumberHasItsRange) {
       {[](RunSpec& s) { s.optim.weight_decay = -1; },
        "optim.weight_decay is -1, but must be 0 or greater."},
       {[](RunSpec& s) { s.optim.clip = -1; }, "optim.clip is -1, but must be 0 or greater."},
+      {[](RunSpec& s) { s.optim.z_loss = -1; }, "optim.z_loss is -1, but must be 0 or greater."},
       {[](RunSpec& s) { s.checkpoint.keep = -1; },
        "checkpoint.keep is -1, but must be 0 to 281474976710656."},
       {[](RunSpec& s) { s.eval.max_items = -1; },
