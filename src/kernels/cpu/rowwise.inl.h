@@ -79,13 +79,13 @@ void scatter(const void* dy, std::int64_t columns, const std::int32_t* id, std::
 template <class T>
 void column_sum(const void* x_, std::int64_t ld, std::int64_t rows, std::int64_t begin,
                 std::int64_t end, float* sum) {
-  constexpr std::int64_t kRowsAtOnce = 8;
+  constexpr std::int64_t kSummedAtOnce = 8;
   const T* x = in<T>(x_) + begin;
   std::int64_t r = 0;
-  for (; r + kRowsAtOnce <= rows; r += kRowsAtOnce, x += kRowsAtOnce * ld)
+  for (; r + kSummedAtOnce <= rows; r += kSummedAtOnce, x += kSummedAtOnce * ld)
     over_row(end - begin, [&](std::int64_t c, auto n) BOREAL_BODY {
       Vf s = load_n(sum + begin + c, n);
-      for (std::int64_t i = 0; i < kRowsAtOnce; ++i) s = s + load_n(x + i * ld + c, n);
+      for (std::int64_t i = 0; i < kSummedAtOnce; ++i) s = s + load_n(x + i * ld + c, n);
       store_n(sum + begin + c, s, n);
     });
   for (; r < rows; ++r, x += ld)
