@@ -4,6 +4,7 @@
 
 namespace boreal::model {
 
+using spec::Recompute;
 using tensor::Arena;
 using tensor::ScratchScope;
 using tensor::Shape;
@@ -92,18 +93,24 @@ void Decoder::prepare(const device::Context& ctx) {
   rotary_.prepare(ctx);
 }
 
+TrainBooks Decoder::make_books(const spec::RecomputeByBlock& recompute) const {
+  return {.recompute = recompute,
+          .tape = nn::Tape(ids_.count()),
+          .inputs = std::vector<Tensor>(blocks_.size() + 1),
+          .marks = std::vector<std::int64_t>(blocks_.size())};
+}
+
 void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& weights,
                     nn::GradientSink* gradients, const nn::Rows& rows, const nn::Targets& targets,
-                    bool recompute) const {
+                    TrainBooks& books) const {
   const bool backward = gradients != nullptr;
   // Else a smaller batch could give a rank more rows than the planned one.
   if (sequence_parallel_) CHECK_EQ(rows.count % tp_.size(), 0);
-  nn::Tape tape = make_tape();
   nn::Pass pass{.ctx = ctx,
                 .arena = arena,
                 .weights = weights,
                 .rows = rows,
-                .tape = backward ? &tape : nullptr,
+                .tape = backward ? &books.tape : nullptr,
                 .gradients = gradients,
                 .sequence_parallel = sequence_parallel_};
   nn::Pass untaped = pass;
@@ -113,14 +120,9 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
   const std::int64_t tape_begin = arena.tape_mark();
   const dist::Sequence sequence(ctx, arena, tp_, sequence_parallel_);
   const Shape shape{sequence.rows(rows.count), config_.hidden};
-  std::vector<Tensor> x;  // x[i] is the input of block i
-  std::vector<std::int64_t> marks;
-  if (backward) {
-    x.push_back(arena.tape(config_.dtype, shape));
-  } else {
-    x.push_back(arena.scratch(config_.dtype, shape));
-    x.push_back(arena.scratch(config_.dtype, shape));
-  }
+  std::vector<Tensor>& x = books.inputs;  // x[i] is the input of block i
+  x[0] = backward ? arena.tape(config_.dtype, shape) : arena.scratch(config_.dtype, shape);
+  if (!backward) x[1] = arena.scratch(config_.dtype, shape);
   embedding_.forward(pass, x[0]);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (!backward) {
@@ -128,9 +130,11 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
       continue;
     }
     // The output first: it outlives the block's own tape.
-    x.push_back(arena.tape(config_.dtype, shape));
-    marks.push_back(arena.tape_mark());
-    blocks_[i].forward(recompute ? untaped : pass, rotary(), x[i], x[i + 1]);
+    x[i + 1] = arena.tape(config_.dtype, shape);
+    books.marks[i] = arena.tape_mark();
+    const Recompute policy = books.recompute.of(i);
+    pass.drop_cheap = policy == Recompute::selective;
+    blocks_[i].forward(policy == Recompute::full ? untaped : pass, rotary(), x[i], x[i + 1]);
   }
   if (!backward) {
     head_.loss(pass, x[blocks_.size() % 2], targets, nullptr);
@@ -138,19 +142,23 @@ void Decoder::train(const device::Context& ctx, Arena& arena, nn::WeightSource& 
   }
   Tensor dy = arena.scratch(config_.dtype, shape);
   Tensor dx = arena.scratch(config_.dtype, shape);
+  pass.drop_cheap = false;
   head_.loss(pass, x.back(), targets, &dy);
   gradients->finished(ctx, units() - 1);
   for (std::size_t i = blocks_.size(); i-- > 0;) {
-    if (recompute) {
+    const Recompute policy = books.recompute.of(i);
+    pass.drop_cheap = policy == Recompute::selective;
+    if (policy == Recompute::full) {
       const ScratchScope again(arena);
       const Tensor ignored = arena.scratch(config_.dtype, shape);
       blocks_[i].forward(pass, rotary(), x[i], ignored);
     }
     blocks_[i].backward(pass, rotary(), dy, dx);
-    arena.tape_release(marks[i]);
+    arena.tape_release(books.marks[i]);
     gradients->finished(ctx, static_cast<std::int64_t>(i) + 1);
     std::swap(dy, dx);
   }
+  pass.drop_cheap = false;
   embedding_.backward_weight(pass, dy);
   gradients->finished(ctx, 0);
   arena.tape_release(tape_begin);

@@ -13,6 +13,7 @@
 #include "nn/embedding.h"
 #include "nn/head.h"
 #include "nn/rotary.h"
+#include "spec/recompute.h"
 #include "tensor/memory.h"
 
 namespace boreal::model {
@@ -39,6 +40,15 @@ struct DecoderConfig {
   std::int64_t head_dim() const { return hidden / heads; }
 };
 
+// What train() keeps from call to call, so that a step allocates nothing; made by
+// Decoder::make_books. Thread rule: one call at a time.
+struct TrainBooks {
+  spec::RecomputeByBlock recompute;
+  nn::Tape tape;
+  std::vector<tensor::Tensor> inputs;  // of each block, and the output of the last
+  std::vector<std::int64_t> marks;     // of the arena's tape, before each block
+};
+
 class Decoder {
  public:
   // tp: the ranks that share each layer. sequence_parallel: in passes that train, activations
@@ -56,6 +66,9 @@ class Decoder {
   // 6 x layers x T x d (causal).
   double flops_per_token(std::int64_t sequence) const;
 
+  // Of the tables that prepare() computes.
+  std::int64_t constant_bytes() const { return rotary() != nullptr ? rotary()->bytes() : 0; }
+
   // Units of Parameter::unit: the embedding, the blocks, the head.
   std::int64_t units() const { return config_.layers + 2; }
   // Key heads whose rows of nn::LayerState this rank keeps.
@@ -63,18 +76,18 @@ class Decoder {
     return nn::Attention::local_kv_heads(config_.kv_heads, tp_);
   }
 
-  nn::Tape make_tape() const { return nn::Tape(ids_.count()); }
+  // recompute: what blocks drop and make again in backward; the gradients are bit-equal.
+  TrainBooks make_books(const spec::RecomputeByBlock& recompute) const;
 
   // Computes constant tables (rotary angles). Once per process, before the first pass; not on the
   // meta device.
   void prepare(const device::Context& ctx);
 
   // rows and targets: the same on every rank of tp. Forward, loss, and with gradients in the pass
-  // backward: everything a micro-batch does. Losses go to targets.loss. recompute: blocks keep
-  // their input only and run forward again in backward; the gradients are bit-equal.
+  // backward: everything a micro-batch does. Losses go to targets.loss.
   void train(const device::Context& ctx, tensor::Arena& arena, nn::WeightSource& weights,
              nn::GradientSink* gradients, const nn::Rows& rows, const nn::Targets& targets,
-             bool recompute) const;
+             TrainBooks& books) const;
 
   // Forward with cached keys and values; logits fp32 [n, vocab] of the listed rows.
   void generate(const device::Context& ctx, tensor::Arena& arena, nn::WeightSource& weights,

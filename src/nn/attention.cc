@@ -140,6 +140,10 @@ void Attention::backward_input(const Pass& pass, const Tensor* cos_sin, const Te
   qkv_.backward_input(pass, d_qkv, dx);
 }
 
+void Attention::restore_input(const Pass& pass, const Tensor& x) const {
+  qkv_.restore_input(pass, x);
+}
+
 void Attention::backward_weight(const Pass& pass) const {
   out_.backward_weight(pass);
   qkv_.backward_weight(pass);

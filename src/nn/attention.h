@@ -29,6 +29,8 @@ class Attention {
                const tensor::Tensor& x, const tensor::Tensor& residual, tensor::Tensor y) const;
   void backward_input(const Pass& pass, const tensor::Tensor* cos_sin, const tensor::Tensor& dy,
                       tensor::Tensor dx) const;
+  // x of the last forward, made again where the pass drops it; before backward_weight.
+  void restore_input(const Pass& pass, const tensor::Tensor& x) const;
   void backward_weight(const Pass& pass) const;
 
   void visit(std::vector<Parameter*>& parameters);

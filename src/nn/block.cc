@@ -24,11 +24,11 @@ void Block::visit(std::vector<Parameter*>& parameters) {
 
 void Block::forward(const Pass& pass, const Tensor* cos_sin, const Tensor& x, Tensor y) const {
   const ScratchScope scope(pass.arena);
-  const Tensor normed1 = pass.keep(x.dtype, x.shape);
+  const Tensor normed1 = pass.keep_cheap(x.dtype, x.shape);
   norm1_.forward(pass, x, normed1);
   const Tensor middle = pass.keep(x.dtype, x.shape);
   attention_.forward(pass, index_, cos_sin, normed1, x, middle);
-  const Tensor normed2 = pass.keep(x.dtype, x.shape);
+  const Tensor normed2 = pass.keep_cheap(x.dtype, x.shape);
   norm2_.forward(pass, middle, normed2);
   mlp_.forward(pass, normed2, middle, y);
 }
@@ -43,8 +43,16 @@ void Block::backward(const Pass& pass, const Tensor* cos_sin, const Tensor& dy, 
   attention_.backward_input(pass, cos_sin, d_middle, d_normed1);
   norm1_.backward(pass, d_normed1, &d_middle, dx);
 
-  mlp_.backward_weight(pass);
-  attention_.backward_weight(pass);
+  {
+    const ScratchScope again(pass.arena);
+    if (pass.drop_cheap) mlp_.restore_input(pass, norm2_.again(pass));
+    mlp_.backward_weight(pass);
+  }
+  {
+    const ScratchScope again(pass.arena);
+    if (pass.drop_cheap) attention_.restore_input(pass, norm1_.again(pass));
+    attention_.backward_weight(pass);
+  }
 }
 
 }  // namespace boreal::nn

@@ -97,6 +97,10 @@ void Linear::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const
   pass.weights.release(weight_);
 }
 
+void Linear::restore_input(const Pass& pass, const Tensor& x) const {
+  pass.tape->put(id_, kInput, x);
+}
+
 void Linear::backward_weight(const Pass& pass) const {
   if (pass.gradients == nullptr) return;
   const ScratchScope scope(pass.arena);

@@ -33,6 +33,8 @@ class Linear {
   tensor::Tensor whole_gradient(const Pass& pass, const tensor::Tensor& dy) const;
   // dx = dy W. Remembers dy for backward_weight.
   void backward_input(const Pass& pass, const tensor::Tensor& dy, tensor::Tensor dx) const;
+  // x of the last forward, made again elsewhere; before backward_weight.
+  void restore_input(const Pass& pass, const tensor::Tensor& x) const;
   // dW += dy^T x, db += column sums of dy.
   void backward_weight(const Pass& pass) const;
 

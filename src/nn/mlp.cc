@@ -45,14 +45,18 @@ void Mlp::visit(std::vector<Parameter*>& parameters) {
   down_.visit(parameters);
 }
 
-void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor& residual, Tensor y) const {
-  const Tensor up = pass.keep(x.dtype, Shape{pass.rows.count, up_width()});
-  const Tensor activated = pass.keep(x.dtype, Shape{pass.rows.count, ffn_});
-  up_.forward(pass, x, up);
+void Mlp::activate(const Pass& pass, const Tensor& up, Tensor activated) const {
   if (kind_ == MlpKind::swiglu)
     kernels::swiglu(pass.ctx, up, activated);
   else
     kernels::gelu(pass.ctx, up, activated);
+}
+
+void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor& residual, Tensor y) const {
+  const Tensor up = pass.keep(x.dtype, Shape{pass.rows.count, up_width()});
+  const Tensor activated = pass.keep_cheap(x.dtype, Shape{pass.rows.count, ffn_});
+  up_.forward(pass, x, up);
+  activate(pass, up, activated);
   if (pass.tape != nullptr) pass.tape->put(id_, kUp, up);
   down_.forward(pass, activated, y, &residual);
 }
@@ -74,8 +78,21 @@ void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
   up_.backward_input(pass, d_up, dx);
 }
 
+void Mlp::restore_input(const Pass& pass, const Tensor& x) const {
+  up_.restore_input(pass, x);
+}
+
 void Mlp::backward_weight(const Pass& pass) const {
-  down_.backward_weight(pass);
+  {
+    const ScratchScope scope(pass.arena);
+    if (pass.drop_cheap) {
+      const Tensor& up = pass.tape->get(id_, kUp);
+      const Tensor activated = pass.scratch(up.dtype, Shape{pass.rows.count, ffn_});
+      activate(pass, up, activated);
+      down_.restore_input(pass, activated);
+    }
+    down_.backward_weight(pass);
+  }
   up_.backward_weight(pass);
 }
 

@@ -26,11 +26,14 @@ class Mlp {
   void forward(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual,
                tensor::Tensor y) const;
   void backward_input(const Pass& pass, const tensor::Tensor& dy, tensor::Tensor dx) const;
+  // x of the last forward, made again where the pass drops it; before backward_weight.
+  void restore_input(const Pass& pass, const tensor::Tensor& x) const;
   void backward_weight(const Pass& pass) const;
 
   void visit(std::vector<Parameter*>& parameters);
 
  private:
+  void activate(const Pass& pass, const tensor::Tensor& up, tensor::Tensor activated) const;
   std::int64_t up_width() const { return kind_ == MlpKind::swiglu ? 2 * ffn_ : ffn_; }
 
   MlpKind kind_;

@@ -57,6 +57,21 @@ void Norm::forward(const Pass& pass, const Tensor& x, Tensor y) const {
   pass.weights.release(weight_);
 }
 
+Tensor Norm::again(const Pass& pass) const {
+  const Tensor& x = pass.tape->get(id_, kInput);
+  const Tensor y = pass.scratch(x.dtype, x.shape);
+  const Tensor w = pass.weights.acquire_plain(weight_);
+  if (kind_ == NormKind::rms) {
+    kernels::rms_norm(pass.ctx, x, w, y, nullptr, eps_);
+  } else {
+    kernels::layer_norm(pass.ctx, x, w, pass.weights.acquire_plain(bias_), y, nullptr, nullptr,
+                        eps_);
+    pass.weights.release(bias_);
+  }
+  pass.weights.release(weight_);
+  return y;
+}
+
 void Norm::backward(const Pass& pass, const Tensor& dy, const Tensor* dres, Tensor dx) const {
   const ScratchScope scope(pass.arena);
   const Tensor& x = pass.tape->get(id_, kInput);

@@ -17,6 +17,8 @@ class Norm {
        const dist::Group& group, bool summed, LayerIds& ids);
 
   void forward(const Pass& pass, const tensor::Tensor& x, tensor::Tensor y) const;
+  // The y of the last forward once more, in scratch of the caller's scope.
+  tensor::Tensor again(const Pass& pass) const;
   // dx = dres + gradient through the norm; with gradients in the pass also the weights', in the
   // same reading.
   void backward(const Pass& pass, const tensor::Tensor& dy, const tensor::Tensor* dres,

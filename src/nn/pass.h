@@ -35,6 +35,7 @@ struct LayerState {
 
 class Tape {
  public:
+  Tape() = default;
   static constexpr std::size_t kSlots = 4;
 
   explicit Tape(std::int64_t layers) : saved_(static_cast<std::size_t>(layers)) {}
@@ -58,6 +59,9 @@ struct Pass {
   Tape* tape = nullptr;                      // null: nothing is saved
   GradientSink* gradients = nullptr;         // null: no weight gradients
   std::vector<LayerState>* state = nullptr;  // by block; null when training
+  // Activations that one pass over memory makes from others that are kept (norms, the product
+  // inside an MLP) are dropped by forward and made again by backward. Equal in both.
+  bool drop_cheap = false;
   // Between tensor-parallel pairs of layers a rank holds its piece of the rows, else all of them.
   bool sequence_parallel = false;
 
@@ -65,6 +69,10 @@ struct Pass {
   // caller's scope.
   tensor::Tensor keep(DType dtype, tensor::Shape shape) const {
     return tape != nullptr ? arena.tape(dtype, shape) : arena.scratch(dtype, shape);
+  }
+  // The same for one that is dropped where drop_cheap says so.
+  tensor::Tensor keep_cheap(DType dtype, tensor::Shape shape) const {
+    return drop_cheap ? arena.scratch(dtype, shape) : keep(dtype, shape);
   }
   tensor::Tensor scratch(DType dtype, tensor::Shape shape) const {
     return arena.scratch(dtype, shape);

@@ -1,5 +1,7 @@
 #include "plan/memory_plan.h"
 
+#include <algorithm>
+
 #include "parallel/weight_store.h"
 
 namespace boreal::plan {
@@ -14,11 +16,26 @@ std::int64_t MemoryPlan::total_bytes() const {
 }
 
 std::vector<std::pair<std::string, std::int64_t>> MemoryPlan::classes() const {
-  return {
-      {"weights", weights_bytes},     {"packed weights", packed_bytes}, {"staging", staging_bytes},
-      {"masters", masters_bytes},     {"gradients", gradients_bytes},   {"moments", moments_bytes},
-      {"constants", constants_bytes}, {"activations", arena_bytes},     {"batch", batch_bytes}};
+  return {{"weights", weights_bytes},
+          {"packed weights", packed_bytes},
+          {"masters", masters_bytes},
+          {"moments", moments_bytes},
+          {"gradients", gradients_bytes},
+          {"activations", activations_bytes},
+          {"workspace", workspace_bytes},
+          {"data", data_bytes},
+          {"communication", communication_bytes}};
 }
+
+namespace {
+// The five arrays of tokens::Batch, the seven that Replica makes of a micro-batch, and the spans of
+// its documents if every token is one.
+std::int64_t data_bytes(const StepShape& shape) {
+  const std::int64_t batch = std::max(shape.batch_rows, shape.rows) * shape.sequence;
+  const auto span = static_cast<std::int64_t>(sizeof(kernels::AttentionSpan));
+  return batch * 5 * 4 + shape.rows * shape.sequence * (7 * 4 + span);
+}
+}  // namespace
 
 MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
                          const parallel::DataGroups& groups) {
@@ -37,20 +54,21 @@ MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
   const Tensor ids(nullptr, DType::i32, Shape{tokens});
   const Tensor floats(nullptr, DType::f32, Shape{tokens});
   const nn::Targets targets{.row = ids, .id = ids, .seed = floats, .loss = floats, .count = tokens};
-  model.train(ctx, arena, weights, &state, rows, targets, shape.recompute);
+  model::TrainBooks books = model.make_books(shape.recompute);
+  model.train(ctx, arena, weights, &state, rows, targets, books);
 
   MemoryPlan plan;
-  plan.weights_bytes = weights.plain_bytes();
+  plan.weights_bytes = weights.plain_bytes() + model.constant_bytes();
   plan.packed_bytes = weights.packed_bytes();
-  plan.staging_bytes =
-      parallel::WeightStore::staging_bytes(state, model.config().dtype) + state.sums_bytes();
   plan.masters_bytes = state.layout().slice_elements() * 4;
+  const std::int64_t moments = state.layout().slice_elements() * 8;
+  (shape.moments_in_file ? plan.file_bytes : plan.moments_bytes) = moments;
   plan.gradients_bytes = state.layout().elements() * 4;
-  plan.moments_bytes = state.layout().slice_elements() * 8;
-  plan.constants_bytes =
-      model.config().rotary ? model.config().context * model.config().head_dim() * 4 : 0;
-  plan.arena_bytes = arena.peak_bytes();
-  plan.batch_bytes = tokens * 7 * 4;
+  plan.activations_bytes = arena.tape_at_peak_bytes();
+  plan.workspace_bytes = arena.peak_bytes() - arena.tape_at_peak_bytes();
+  plan.data_bytes = data_bytes(shape);
+  plan.communication_bytes =
+      parallel::WeightStore::staging_bytes(state, model.config().dtype) + state.sums_bytes();
   return plan;
 }
 

@@ -198,6 +198,7 @@ std::string spec_hash(const RunSpec& spec) {
   // The mesh is no part of what a run is: another one goes on with it.
   RunSpec on_one_rank = spec;
   on_one_rank.mesh = {};
+  on_one_rank.train.optimizer_state = "memory";  // nor is where its state lies
   return xxh3_128_hex(yaml_of(on_one_rank, {"world", "threads", "dist", "checkpoint", "eval"}));
 }
 

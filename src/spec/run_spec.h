@@ -183,6 +183,7 @@ struct TrainSpec {
   std::int64_t batch_sequences = 8;
   std::int64_t micro_batch_sequences = 0;
   std::string recompute = "none";
+  std::string optimizer_state = "memory";
   std::string init_from;
 
   template <class V>
@@ -192,7 +193,11 @@ struct TrainSpec {
     v("batch_sequences", batch_sequences, "rows in one optimizer step, over all ranks");
     v("micro_batch_sequences", micro_batch_sequences,
       "rows in one forward and backward of a rank; 0: all of its rows");
-    v("recompute", recompute, "activations dropped and computed again: none or full");
+    v("recompute", recompute,
+      "activations dropped and made again: none, selective, full, or by block: full 0-3, "
+      "selective 4-9");
+    v("optimizer_state", optimizer_state,
+      "where the optimizer's moments live: memory, or a folder in which each rank maps a file");
     v("init_from", init_from, "Hugging Face folder or checkpoint with the initial weights");
   }
 };

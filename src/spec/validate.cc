@@ -9,6 +9,7 @@
 #include "spec/checker.h"
 #include "spec/fields.h"
 #include "spec/reader.h"
+#include "spec/recompute.h"
 
 namespace boreal::spec {
 
@@ -172,7 +173,10 @@ void check_train(Checker& check, const RunSpec& spec) {
   check.range("train.tokens", train.tokens, 0, kTokensMax);
   check.range("train.batch_sequences", train.batch_sequences, 1, kLengthMax);
   check.range("train.micro_batch_sequences", train.micro_batch_sequences, 0, kLengthMax);
-  check.word("train.recompute", train.recompute, {"none", "full"});
+  if (const auto policy = parse_recompute(train.recompute, spec.model.layers); !policy.ok())
+    check.require(false, {"train.recompute", "model.layers"}, "{}", policy.error().message);
+  check.require(!train.optimizer_state.empty(), {"train.optimizer_state"},
+                "train.optimizer_state is empty; write memory or the path of a folder.");
   check.require(train.steps == 0 || train.tokens == 0, {"train.tokens", "train.steps"},
                 "train.steps is {} and train.tokens is {}, but each decides the length of the run; "
                 "set one of them to 0.",

@@ -43,7 +43,10 @@ Block& Block::operator=(Block&& other) noexcept {
 Arena::Arena(std::int64_t bytes) : block_(bytes) {}
 
 void Arena::note_peak() {
-  peak_ = std::max(peak_, tape_used_ + scratch_used_);
+  if (tape_used_ + scratch_used_ > peak_) {
+    peak_ = tape_used_ + scratch_used_;
+    tape_at_peak_ = tape_used_;
+  }
   CHECK(is_meta() || tape_used_ + scratch_used_ <= block_.bytes(),
         "the step needs {} bytes, the plan gave {}", tape_used_ + scratch_used_, block_.bytes());
 }

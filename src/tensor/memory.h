@@ -45,8 +45,9 @@ class Arena {
   void scratch_release(std::int64_t mark);
 
   bool is_meta() const { return block_.data() == nullptr; }
-  // Largest sum of both stacks so far.
+  // Largest sum of both stacks so far, and the tape's part of it.
   std::int64_t peak_bytes() const { return peak_; }
+  std::int64_t tape_at_peak_bytes() const { return tape_at_peak_; }
 
  private:
   void note_peak();
@@ -55,6 +56,7 @@ class Arena {
   std::int64_t tape_used_ = 0;
   std::int64_t scratch_used_ = 0;
   std::int64_t peak_ = 0;
+  std::int64_t tape_at_peak_ = 0;
 };
 
 // Scratch taken while the object lives is given back when it goes.

@@ -31,7 +31,8 @@ Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shap
       state_(model_.parameters(), {mesh.dp_shard(), mesh.dp_replicate()},
              {.bucket_elements = shape.bucket_elements}),
       weights_(model_.parameters(), config.dtype, true, false),
-      arena_(plan_.arena_bytes) {
+      arena_(plan_.arena_bytes()),
+      books_(model_.make_books(shape.recompute)) {
   const std::int64_t tokens = shape.rows * shape.sequence;
   feed_ = tensor::Block(tokens * 4 * 7);
   std::int64_t used = 0;
@@ -101,7 +102,7 @@ void Replica::load(const tokens::Batch& batch, double scale) {
 
 double Replica::run(const tokens::Batch& batch, double scale, nn::GradientSink* gradients) {
   load(batch, scale);
-  model_.train(ctx_, arena_, weights_, gradients, rows_, targets_, shape_.recompute);
+  model_.train(ctx_, arena_, weights_, gradients, rows_, targets_, books_);
   return kernels::weighted_sum(ctx_, targets_.loss, weight_);
 }
 

@@ -77,6 +77,7 @@ class Replica {
   parallel::ShardedState state_;
   parallel::WeightStore weights_;
   tensor::Arena arena_;
+  model::TrainBooks books_;
   tensor::Block feed_;
   nn::Rows rows_;
   nn::Targets targets_;

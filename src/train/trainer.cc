@@ -330,8 +330,9 @@ plan::StepShape step_shape(const spec::RunSpec& spec, std::int64_t threads) {
       spec.train.batch_sequences / (spec.mesh.dp_replicate * spec.mesh.dp_shard);
   const std::int64_t micro = spec.train.micro_batch_sequences;
   return {.rows = micro > 0 ? std::min(micro, rows) : rows,
+          .batch_rows = rows,
           .sequence = spec.data.sequence,
-          .recompute = spec.train.recompute == "full",
+          .recompute = spec::parse_recompute(spec.train.recompute, spec.model.layers).value(),
           .sequence_parallel = spec.mesh.sequence_parallel,
           .threads = threads};
 }

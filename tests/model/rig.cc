@@ -125,7 +125,8 @@ Rig::Rig(const DecoderConfig& config, const device::Context& ctx, std::int64_t a
   weights_.publish(ctx_, state_);
 }
 
-double Rig::run(const DecoderBatch& batch, nn::GradientSink* gradients, bool recompute) {
+double Rig::run(const DecoderBatch& batch, nn::GradientSink* gradients,
+                const spec::RecomputeByBlock& recompute) {
   const auto count = static_cast<std::int64_t>(batch.id.size());
   Values id(batch.id);
   Values position(batch.position);
@@ -157,7 +158,8 @@ double Rig::run(const DecoderBatch& batch, nn::GradientSink* gradients, bool rec
                             .seed = seed_values.tensor().reshaped(Shape{n}),
                             .loss = loss.tensor(),
                             .count = n};
-  model_.train(ctx_, arena_, weights_, gradients, rows, targets, recompute);
+  TrainBooks books = model_.make_books(recompute);
+  model_.train(ctx_, arena_, weights_, gradients, rows, targets, books);
   CHECK_EQ(arena_.tape_mark(), 0);
   CHECK_EQ(arena_.scratch_mark(), 0);
   losses_ = loss.bytes();
@@ -166,11 +168,11 @@ double Rig::run(const DecoderBatch& batch, nn::GradientSink* gradients, bool rec
   return total;
 }
 
-double Rig::accumulate(const DecoderBatch& batch, bool recompute) {
+double Rig::accumulate(const DecoderBatch& batch, const spec::RecomputeByBlock& recompute) {
   return run(batch, &state_, recompute);
 }
 double Rig::evaluate(const DecoderBatch& batch) {
-  return run(batch, nullptr, false);
+  return run(batch, nullptr, {});
 }
 
 void Rig::zero_gradients() {

@@ -38,7 +38,8 @@ class Rig {
 
   // Adds the gradients; returns the loss times weight and scale. Losses of the rows that count:
   // losses().
-  double accumulate(const reference::DecoderBatch& batch, bool recompute = false);
+  double accumulate(const reference::DecoderBatch& batch,
+                    const spec::RecomputeByBlock& recompute = {});
   double evaluate(const reference::DecoderBatch& batch);
   const std::vector<std::byte>& losses() const { return losses_; }
 
@@ -64,7 +65,8 @@ class Rig {
   tensor::Arena& arena() { return arena_; }
 
  private:
-  double run(const reference::DecoderBatch& batch, nn::GradientSink* gradients, bool recompute);
+  double run(const reference::DecoderBatch& batch, nn::GradientSink* gradients,
+             const spec::RecomputeByBlock& recompute);
 
   device::Context ctx_;
   Decoder model_;

@@ -107,7 +107,8 @@ void roll_training(Dice& dice, RunSpec& spec) {
   spec.train.micro_batch_sequences = dice.between(1, 9);
   spec.train.batch_sequences = spec.train.micro_batch_sequences * spec.mesh.dp_replicate *
                                spec.mesh.dp_shard * dice.between(1, 9);
-  spec.train.recompute = dice.coin() ? "none" : "full";
+  spec.train.recompute = dice.one_of<std::string>({"none", "selective", "full", "full 0"});
+  spec.train.optimizer_state = dice.coin() ? "memory" : "moments/" + random_text(dice);
   spec.train.init_from = random_text(dice);
   spec.optim.lr = random_positive(dice);
   spec.optim.schedule = dice.one_of<std::string>({"constant", "cosine", "wsd"});

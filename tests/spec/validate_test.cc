@@ -44,7 +44,8 @@ TEST(Validate, KnownWordsAreListedAndTheNearestNamed) {
   EXPECT_EQ(complaint([](RunSpec& s) { s.optim.name = "adam"; }),
             "optim.name is \"adam\", but must be one of adamw. Did you mean adamw?");
   EXPECT_EQ(complaint([](RunSpec& s) { s.train.recompute = "all"; }),
-            "train.recompute is \"all\", but must be one of none, full.");
+            "train.recompute is \"all\", but must be none, selective, full, or a list of blocks as "
+            "full 0-3, selective 4.");
   EXPECT_EQ(complaint([](RunSpec& s) { s.data.blend = "token"; }),
             "data.blend is \"token\", but must be one of tokens, sources. Did you mean tokens?");
   EXPECT_EQ(complaint([](RunSpec& s) { s.tokenizer.pattern = ""; }),

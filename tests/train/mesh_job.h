@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dist/world.h"
+#include "spec/recompute.h"
 #include "spec/run_spec.h"
 #include "train/replica.h"
 
@@ -22,7 +23,7 @@ struct MeshJob {
   std::int64_t rows = 8;        // of a step, over all ranks
   std::int64_t micro_rows = 0;  // of a rank's micro-batch; 0: all of its rows
   std::int64_t kv_heads = 2;    // llama
-  bool recompute = false;
+  spec::Recompute recompute = spec::Recompute::none;
   std::int64_t bucket_elements = 3000;  // of tiny models: several buckets
   // AdamW with the usual 1e-8 makes a whole step, up or down, of a gradient that is nothing but
   // rounding; with 1e-5 it makes next to none, and what differs is the mesh's own rounding.

@@ -29,7 +29,7 @@ MeshJob random_job(Dice& dice) {
   job.family = dice.among({0, 1}) == 0 ? "llama" : "gpt2";
   job.kv_heads = dice.among({1, 2, 4, 8});
   job.mesh.sequence_parallel = dice.among({0, 1}) == 1;
-  job.recompute = dice.among({0, 1}) == 1;
+  job.recompute = static_cast<spec::Recompute>(dice.among({0, 1, 2}));
   const std::int64_t rows = dice.among({1, 2, 3});  // of a rank
   job.rows = rows * job.mesh.dp_replicate * job.mesh.dp_shard;
   job.micro_rows = dice.among({0, 1, 2});
@@ -49,7 +49,7 @@ TEST(RandomMesh, TwentyOfThemGiveTheNumbersOfOneRank) {
     const std::string what =
         fmt::format("{}: {}, {}, {} kv heads, {} rows by {}, buckets of {}{}", i, text_of(job.mesh),
                     job.family, job.kv_heads, job.rows, job.micro_rows, job.bucket_elements,
-                    job.recompute ? ", recomputed" : "");
+                    job.recompute != spec::Recompute::none ? ", recomputed" : "");
     const MeshOutcome one = run_in_threads(alone);
     const MeshOutcome many = run_in_threads(job);
     EXPECT_LE(loss_difference(many, one), 1e-5) << what;

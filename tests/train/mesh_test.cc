@@ -53,6 +53,15 @@ TEST_P(Mesh, HasTheSameBitsHoweverItsRanksAreHeldUp) {
   EXPECT_EQ(run_in_threads(job()).bytes(), run_in_threads(slow).bytes());
 }
 
+TEST_P(Mesh, HasTheSameBitsWhateverIsRecomputed) {
+  const std::string kept = run_in_threads(job()).bytes();
+  for (const spec::Recompute recompute : {spec::Recompute::selective, spec::Recompute::full}) {
+    MeshJob again = job();
+    again.recompute = recompute;
+    EXPECT_EQ(run_in_threads(again).bytes(), kept);
+  }
+}
+
 std::string case_name(const testing::TestParamInfo<Mesh::ParamType>& info) {
   const Layout& l = std::get<1>(info.param);
   return fmt::format("{}_r{}_s{}_t{}{}", std::get<0>(info.param), l.replicate, l.shard, l.tp,
