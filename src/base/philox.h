@@ -21,6 +21,8 @@ class Rng {
   Rng(std::uint64_t seed, std::string_view purpose, std::string_view name = {},
       std::uint64_t step = 0);
 
+  const std::array<std::uint32_t, 2>& key() const { return key_; }
+
   // 64 random bits of element `index`.
   std::uint64_t bits(std::uint64_t index) const;
   // Uniform in [0, 1), 53 bits.

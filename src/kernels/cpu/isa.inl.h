@@ -2,8 +2,10 @@
 #pragma once
 
 #include "kernels/cpu/activation.inl.h"
+#include "kernels/cpu/attention.inl.h"
 #include "kernels/cpu/attention_backward.inl.h"
 #include "kernels/cpu/attention_forward.inl.h"
+#include "kernels/cpu/draw.inl.h"
 #include "kernels/cpu/flat.inl.h"
 #include "kernels/cpu/gemm.inl.h"
 #include "kernels/cpu/loss.inl.h"
@@ -47,6 +49,7 @@ const CpuTable BOREAL_TABLE = {
     .scatter = BOREAL_BOTH(scatter),
     .adamw = BOREAL_ISA::adamw,
     .sum_squares = BOREAL_ISA::sum_squares,
+    .normals = BOREAL_ISA::normals,
     .to_bf16 = BOREAL_ISA::to_bf16,
     .to_f32 = BOREAL_ISA::to_f32,
     .sum_lanes = BOREAL_ISA::sum_flat,

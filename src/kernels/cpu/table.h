@@ -199,6 +199,9 @@ struct CpuTable {
   Scatter scatter[2];
   void (*adamw)(const AdamArgs&);
   double (*sum_squares)(const float* x, std::int64_t count);
+  // out[i] = scale * Rng::normal(first + i), rounded once.
+  void (*normals)(const std::uint32_t* key, std::uint64_t first, double scale, float* out,
+                  std::int64_t count);
   void (*to_bf16)(const float* x, std::uint16_t* y, std::int64_t count);
   void (*to_f32)(const std::uint16_t* x, float* y, std::int64_t count);
   // Sum with many partial sums, to read memory at full speed.
