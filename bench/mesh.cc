@@ -61,7 +61,7 @@ class Ranks {
           device::Pool pool(dist::place_rank(world, device::read_machine(Env::real()), 1));
           train::Replica replica(gpt2_124m(), {.rows = kRows / kRanks, .sequence = kSequence}, pool,
                                  *mesh);
-          replica.state().initialise(1);
+          replica.state().initialise(replica.ctx(), 1);
           replica.publish();
           const tokens::Batch batch = random_batch(kRows / kRanks, kSequence, 50257);
           turn_.arrive_and_wait();
@@ -126,7 +126,7 @@ void run_cases(Session& session) {
   train::Replica alone(gpt2_124m(),
                        {.rows = kRows, .sequence = kSequence, .threads = session.ctx().threads},
                        session.pool());
-  alone.state().initialise(1);
+  alone.state().initialise(alone.ctx(), 1);
   alone.publish();
   const tokens::Batch batch = random_batch(kRows, kSequence, 50257);
   std::int64_t number = 0;

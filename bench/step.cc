@@ -29,7 +29,7 @@ void measure(Session& session, const char* name, const model::DecoderConfig& con
   train::Replica replica(config,
                          {.rows = rows, .sequence = sequence, .threads = session.ctx().threads},
                          session.pool());
-  replica.state().initialise(1);
+  replica.state().initialise(replica.ctx(), 1);
   replica.publish();
   const tokens::Batch batch = random_batch(rows, sequence, config.vocab);
   const double scale = 1 / static_cast<double>(rows * sequence);

@@ -62,6 +62,7 @@ Result<spec::RunSpec> read_spec(const Arguments& args) {
 
 Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& how) {
   Env& env = Env::real();
+  const double started_s = Clock::real().now_s();
   ASSIGN_OR_RETURN(spec::RunSpec spec, read_spec(args));
   ASSIGN_OR_RETURN(const dist::DeviceMesh mesh, mesh_of(world, spec, how));
   const device::Machine machine = device::read_machine(env);
@@ -74,6 +75,7 @@ Result<Run> open_run(const Arguments& args, dist::World& world, const Opening& h
           .hash = spec::spec_hash(spec),
           .out = args.out.empty() ? "out/" + spec.name : args.out,
           .quiet = args.quiet || !world.is_main(),
+          .started_s = started_s,
           .ranks_here = how.imagined && spec.world.starts_with("threads:")
                             ? dist::Layout(spec.mesh).ranks()
                             : world.local_size()};

@@ -19,40 +19,70 @@ nlohmann::ordered_json number(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
 }
 
-Status print_plan(const Arguments& args, const Run& run, const model::DecoderConfig& config) {
-  const model::Decoder model(config);
-  const spec::TrainSpec& t = run.spec.train;
-  const plan::MemoryPlan plan = memory_plan(run, config);
-  const std::int64_t ranks = run.mesh.layout().ranks();
+monitor::Table plan_table(const plan::MemoryPlan& plan, std::int64_t ranks) {
   monitor::Table table{
       .title = ranks > 1 ? fmt::format("Memory of training, of rank 0 of {}", ranks)
                          : "Memory of training",
       .columns = {{"class", "class"}, {"bytes", "bytes", monitor::NumberStyle::bytes}},
       .total_rows = 1};
   for (const auto& [name, bytes] : plan.classes()) table.rows.push_back({name, bytes});
-  table.rows.push_back({std::string("all"), plan.total_bytes()});
+  table.rows.push_back({std::string("total"), plan.total_bytes()});
+  return table;
+}
+
+std::string gb(std::int64_t bytes) {
+  return fmt::format("{:.1f} GB", static_cast<double>(bytes) * 1e-9);
+}
+
+// What the machine has, and what would make it fit where it does not.
+void print_fit(const Run& run, std::int64_t need_bytes, const device::Machine& machine,
+               const std::vector<train::Change>& changes) {
+  const std::int64_t ranks = run.mesh.layout().ranks();
+  const std::string who =
+      ranks == 1 ? "it"
+                 : fmt::format("{} of the {} ranks, {},", run.ranks_here, ranks, gb(need_bytes));
+  const bool fits = need_bytes <= machine.available_bytes;
+  const bool one = ranks == 1;
+  std::printf("this machine has %s, of which %s are free: %s %s\n",
+              gb(machine.memory_bytes).c_str(), gb(machine.available_bytes).c_str(), who.c_str(),
+              fits ? (one ? "fits" : "fit") : (one ? "does not fit" : "do not fit"));
+  for (const train::Change& change : changes)
+    std::printf("  with %s: %s, which %s\n", change.text.c_str(), gb(change.bytes).c_str(),
+                change.bytes <= machine.available_bytes ? "fits" : "does not fit");
+}
+
+Status print_plan(const Arguments& args, const Run& run, const model::DecoderConfig& config) {
+  const model::Decoder model(config);
+  const train::Demand demand = demand_of(run, config);
+  const plan::MemoryPlan plan = train::plan_of(demand);
   const std::int64_t steps = train::steps_of(run.spec);
+  const std::int64_t tokens = steps * run.spec.train.batch_sequences * run.spec.data.sequence;
   const double flops = model.flops_per_token(run.spec.data.sequence);
-  const device::Machine machine = device::read_machine(run.env);
-  std::printf("%s\n", monitor::to_text(table).c_str());
+  std::printf("%s\n", monitor::to_text(plan_table(plan, run.mesh.layout().ranks())).c_str());
   std::printf("parameters %ld, steps %ld, tokens %ld, %.3g FLOP a token, %.3g FLOP in all\n",
               static_cast<long>(model.parameter_count()), static_cast<long>(steps),
-              static_cast<long>(steps * t.batch_sequences * run.spec.data.sequence), flops,
-              flops * static_cast<double>(steps * t.batch_sequences * run.spec.data.sequence));
-  const std::int64_t here = plan.total_bytes() * run.ranks_here;
-  const char* fits = here < machine.memory_bytes ? "fit" : "do not fit";
-  if (ranks == 1)
-    std::printf("this machine has %.1f GB: it %s\n",
-                static_cast<double>(machine.memory_bytes) * 1e-9,
-                here < machine.memory_bytes ? "fits" : "does not fit");
-  else
-    std::printf("this machine has %.1f GB: %ld of the %ld ranks, %.1f GB, %s\n",
-                static_cast<double>(machine.memory_bytes) * 1e-9, static_cast<long>(run.ranks_here),
-                static_cast<long>(ranks), static_cast<double>(here) * 1e-9, fits);
+              static_cast<long>(tokens), flops, flops * static_cast<double>(tokens));
+  if (plan.file_bytes > 0)
+    std::printf("%s, moments of a rank: a file of %s\n", run.spec.train.optimizer_state.c_str(),
+                gb(plan.file_bytes).c_str());
+  const device::Machine machine = device::read_machine(run.env);
+  const std::int64_t need = plan.total_bytes() * run.ranks_here;
+  const bool fits = need <= machine.available_bytes;
+  const auto changes =
+      fits ? std::vector<train::Change>() : train::smaller(demand, machine.available_bytes);
+  print_fit(run, need, machine, changes);
   nlohmann::ordered_json json{{"parameters", model.parameter_count()},
                               {"steps", steps},
-                              {"total_bytes", plan.total_bytes()}};
+                              {"total_bytes", plan.total_bytes()},
+                              {"file_bytes", plan.file_bytes},
+                              {"ranks_here", run.ranks_here},
+                              {"machine_bytes", machine.memory_bytes},
+                              {"available_bytes", machine.available_bytes},
+                              {"fits", fits}};
   for (const auto& [name, bytes] : plan.classes()) json["bytes"][name] = bytes;
+  json["smaller"] = nlohmann::ordered_json::array();
+  for (const train::Change& change : changes)
+    json["smaller"].push_back({{"change", change.text}, {"bytes", change.bytes}});
   print_figures(args, json);
   return Done{};
 }
@@ -151,6 +181,7 @@ Status train_verb(const Arguments& args, Run& run) {
                        {"loss", number(summary.loss)},
                        {"validation_loss", number(summary.validation_loss)},
                        {"wall_s", summary.wall_s},
+                       {"ready_s", summary.ready_s},
                        {"tokens_per_s", summary.tokens_per_s},
                        {"flop_utilisation", summary.flop_utilisation},
                        {"parameters", summary.parameters},

@@ -202,42 +202,27 @@ std::string input_hash(const Run& run, const train::TrainInput& input) {
   return run.hash + " " + input.data_fingerprint;
 }
 
-plan::MemoryPlan memory_plan(const Run& run, const model::DecoderConfig& config) {
+train::Demand demand_of(const Run& run, const model::DecoderConfig& config) {
   // An imagined rank gets its share of the threads that are here.
   const std::int64_t others = run.ranks_here / run.world.local_size();
-  const plan::StepShape shape =
-      train::step_shape(run.spec, std::max<std::int64_t>(1, run.pool->threads() / others));
-  const model::Decoder model(config, run.mesh.tp(), shape.sequence_parallel);
-  return plan::plan_training(model, shape, {run.mesh.dp_shard(), run.mesh.dp_replicate()});
+  return {.spec = run.spec,
+          .config = config,
+          .mesh = run.mesh,
+          .threads = std::max<std::int64_t>(1, run.pool->threads() / others),
+          .ranks_here = run.ranks_here};
 }
 
 Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input) {
   return model::config_of(run.spec.model, input.vocab);
 }
 
-namespace {
-
-// Better before the first step than killed in the middle.
-Status check_memory(const Run& run, const model::DecoderConfig& config) {
-  const std::int64_t need = memory_plan(run, config).total_bytes() * run.ranks_here;
-  const std::int64_t have = device::read_machine(run.env).memory_bytes;
-  if (need <= have) return Done{};
-  return refused(
-      "training needs {:.1f} GB of memory{}, this machine gives {:.1f} GB; `boreal plan` says what "
-      "for. Smaller: train.micro_batch_sequences (is {} of {}), train.recompute: full, the model",
-      static_cast<double>(need) * 1e-9,
-      run.ranks_here > 1 ? fmt::format(" for its {} ranks here", run.ranks_here) : "",
-      static_cast<double>(have) * 1e-9, run.spec.train.micro_batch_sequences,
-      run.spec.train.batch_sequences);
-}
-
-}  // namespace
-
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
                                         const std::string& resume) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
-  RETURN_IF_ERROR(run.world.all().agree(check_memory(run, config)));
+  // Better before the first step than killed in the middle.
+  RETURN_IF_ERROR(run.world.all().agree(
+      train::check_fits(demand_of(run, config), device::read_machine(run.env))));
   RETURN_IF_ERROR(begin_stage(run, "train", input_hash(run, input)));
   const kernels::MachinePeak peak = kernels::measure_flops(device::cpu_context(*run.pool), 0.2);
   // Signals reach a process: of ranks that are threads one listens for all.
@@ -252,7 +237,8 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
           run.world.all().sum(config.dtype == DType::f32 ? peak.f32_flops : peak.bf16_flops),
       .resolved_yaml = run.resolved,
       .spec_hash = run.hash,
-      .stop = flag};
+      .stop = flag,
+      .started_s = run.started_s};
   ASSIGN_OR_RETURN(const auto summary, train::train(run.env, run.clock, *run.pool, run.world,
                                                     run.mesh, run.spec, config, input, options));
   RETURN_IF_ERROR(summary.first_step >= summary.steps ? finish_done_stage(run, "train")

@@ -16,10 +16,10 @@
 #include "eval/harness.h"
 #include "monitor/ledger.h"
 #include "monitor/table.h"
-#include "plan/memory_plan.h"
 #include "prep/prep.h"
 #include "spec/reader.h"
 #include "spec/validate.h"
+#include "train/fitting.h"
 #include "train/trainer.h"
 
 namespace boreal::app {
@@ -34,6 +34,7 @@ struct Run {
   std::string hash;
   std::string out;
   bool quiet = false;
+  double started_s = 0;         // on the clock
   std::int64_t ranks_here = 1;  // that share this machine; in an imagined world of threads, all
   std::unique_ptr<monitor::RunLedger> ledger;  // rank 0's
   std::unique_ptr<device::Pool> pool;
@@ -74,8 +75,8 @@ Status check_evaluation(const Run& run, const prep::PrepSummary& prep);
 // What training needs from a finished prep; synthetic sources and finished shards need none.
 Result<train::TrainInput> train_input(Run& run, const prep::PrepSummary& prep);
 Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInput& input);
-// Of this rank.
-plan::MemoryPlan memory_plan(const Run& run, const model::DecoderConfig& config);
+// Of this rank; it refers to both.
+train::Demand demand_of(const Run& run, const model::DecoderConfig& config);
 // What the results of a stage after prep depend on.
 std::string input_hash(const Run& run, const train::TrainInput& input);
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,

@@ -95,6 +95,41 @@ class PosixLock final : public FileLock {
   int fd_;
 };
 
+class PosixMemory final : public FileMemory {
+ public:
+  PosixMemory(void* data, std::size_t size) : data_(data), size_(size) {}
+  PosixMemory(const PosixMemory&) = delete;
+  PosixMemory& operator=(const PosixMemory&) = delete;
+  ~PosixMemory() override { ::munmap(data_, size_); }
+  std::span<std::byte> bytes() override { return {static_cast<std::byte*>(data_), size_}; }
+
+ private:
+  void* data_;
+  std::size_t size_;
+};
+
+// A file that no folder names. Not every file system has O_TMPFILE; any lets an open file go on
+// without its name.
+int open_nameless(const std::string& folder) {
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)) return fd;
+  std::string name = join_path(folder, "boreal-XXXXXX");
+  const int named = ::mkostemp(name.data(), O_CLOEXEC);
+  if (named >= 0) ::unlink(name.c_str());
+  return named;
+}
+
+// Takes the space of a whole file: 0 or the reason. Where the file system cannot, the library
+// writes it.
+int take_space(int fd, std::uint64_t bytes) {
+  int code = 0;
+  do {
+    code = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
+  } while (code == EINTR);
+  if (code != EOPNOTSUPP) return code;
+  return ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+}
+
 class PosixEnv final : public Env {
  public:
   Result<std::string> read_file(const std::string& path) override {
@@ -223,6 +258,31 @@ class PosixEnv final : public Env {
     if (::statvfs(path.c_str(), &info) != 0)
       return system_error("cannot stat the file system of", path, errno);
     return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  }
+
+  Result<std::unique_ptr<FileMemory>> map_memory(const std::string& folder,
+                                                 std::uint64_t bytes) override {
+    CHECK_GT(bytes, 0U);
+    RETURN_IF_ERROR(make_dirs(folder));
+    // Asked first: filling a disk to the brim to find that out would hurt others.
+    ASSIGN_OR_RETURN(const std::uint64_t free, free_bytes(folder));
+    const auto too_small = [&] {
+      return failed("{}: a file of {:.1f} GB is wanted, but the file system has {:.1f} GB free",
+                    folder, static_cast<double>(bytes) * 1e-9, static_cast<double>(free) * 1e-9);
+    };
+    if (bytes > free) return too_small();
+    const int fd = open_nameless(folder);
+    if (fd < 0) return system_error("cannot make a file in", folder, errno);
+    int code = take_space(fd, bytes);
+    void* data = nullptr;
+    if (code == 0) {
+      data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+      if (data == MAP_FAILED) code = errno;
+    }
+    ::close(fd);
+    if (code == ENOSPC || code == EFBIG || code == EDQUOT) return too_small();
+    if (code != 0) return system_error("cannot map a file in", folder, code);
+    return std::unique_ptr<FileMemory>(std::make_unique<PosixMemory>(data, bytes));
   }
 
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {

@@ -34,6 +34,14 @@ class MappedFile {
   virtual std::span<const std::byte> bytes() const = 0;
 };
 
+// Memory that the system may keep in a file instead of in its own: mapped shared, zero at first.
+// The file has no name, so nothing of it is left when the object goes or the process is killed.
+class FileMemory {
+ public:
+  virtual ~FileMemory() = default;
+  virtual std::span<std::byte> bytes() = 0;
+};
+
 // Held while the object lives; released by the system if the process dies.
 class FileLock {
  public:
@@ -62,6 +70,12 @@ class Env {
   // Names (not paths) in the folder, sorted.
   virtual Result<std::vector<std::string>> list_dir(const std::string& path) = 0;
   virtual Result<std::uint64_t> free_bytes(const std::string& path) = 0;
+  // Memory in a nameless file of the folder, which is made if need be. All of it is taken on disk
+  // at once: an error of kind failed where the file system has not that much, with what it has.
+  virtual Result<std::unique_ptr<FileMemory>> map_memory(const std::string& folder,
+                                                         std::uint64_t bytes) {
+    return failed("{}: no {} bytes of memory in files here", folder, bytes);
+  }
   // Exclusive lock on a file that is created if need be. Error of kind failed if another process
   // holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;

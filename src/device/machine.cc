@@ -1,6 +1,7 @@
 #include "device/machine.h"
 
 #include <cpuid.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "device/host.h"
 
@@ -43,15 +45,57 @@ double core_time(Env& env) {
   return 0;
 }
 
-std::int64_t memory_limit(Env& env) {
+// The number behind a name at the start of a line, as in "MemAvailable:  123 kB"; 0 if there is
+// none.
+double number_of(Env& env, const std::string& path, const std::string& name) {
+  const auto text = env.read_file(path);
+  if (!text.ok()) return 0;
+  std::size_t at = text->starts_with(name) ? 0 : text->find("\n" + name);
+  if (at == std::string::npos) return 0;
+  at = text->find_first_of("0123456789", at + name.size());
+  double value = 0;
+  if (at != std::string::npos)
+    std::from_chars(text->data() + at, text->data() + text->size(), value);
+  return value;
+}
+
+// The cgroup (v2) of this process and those above it, as folders.
+std::vector<std::string> cgroups(Env& env) {
+  const std::string root = "/sys/fs/cgroup";
+  std::vector<std::string> folders = {root};
+  const auto text = env.read_file("/proc/self/cgroup");
+  const std::size_t at = text.ok() ? text->find("0::/") : std::string::npos;
+  if (at == std::string::npos) return folders;
+  const std::string path = text->substr(at + 4, text->find('\n', at) - at - 4);
+  for (std::size_t end = 0; !path.empty() && end != std::string::npos;) {
+    end = path.find('/', end + 1);
+    folders.push_back(root + "/" + path.substr(0, end));
+  }
+  return folders;
+}
+
+// What all of it is, and what may still be taken.
+std::pair<std::int64_t, std::int64_t> memory(Env& env) {
   auto limit =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  double value = 0;
-  double ignored = 0;
-  for (const char* path :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"})
-    if (read_number(env, path, value, ignored) && value > 0) limit = std::min(limit, value);
-  return static_cast<std::int64_t>(limit);
+  double left = number_of(env, "/proc/meminfo", "MemAvailable:") * 1024;
+  if (left <= 0) left = limit;
+  const auto bound = [&](const std::string& folder, const char* max, const char* now) {
+    double value = 0;
+    double ignored = 0;
+    if (!read_number(env, join_path(folder, max), value, ignored) || value <= 0) return;
+    limit = std::min(limit, value);
+    double used = 0;
+    if (!read_number(env, join_path(folder, now), used, ignored)) return;
+    const std::string stat = join_path(folder, "memory.stat");
+    const double droppable =
+        number_of(env, stat, "inactive_file ") + number_of(env, stat, "active_file ");
+    left = std::min(left, value - used + droppable);
+  };
+  for (const std::string& folder : cgroups(env)) bound(folder, "memory.max", "memory.current");
+  bound("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes");
+  left = std::clamp(left, 0.0, limit);
+  return {static_cast<std::int64_t>(limit), static_cast<std::int64_t>(left)};
 }
 
 std::string cpu_model(Env& env) {
@@ -122,11 +166,30 @@ Machine read_machine(Env& env) {
   const double time = core_time(env);
   auto cores = static_cast<double>(own_mask().size());
   if (time > 0) cores = std::min(cores, std::ceil(time));
+  const auto [all_bytes, available_bytes] = memory(env);
   return {.cpu_model = cpu_model(env),
           .cores = std::max<std::int64_t>(1, static_cast<std::int64_t>(cores)),
           .core_time = time,
-          .memory_bytes = memory_limit(env),
+          .memory_bytes = all_bytes,
+          .available_bytes = available_bytes,
           .isa = best_isa()};
+}
+
+std::int64_t anonymous_bytes() {
+  // "size resident shared ...", in pages; shared are those of files and of shared memory.
+  const int fd = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[256];
+  const ssize_t count = ::read(fd, text, sizeof text);
+  ::close(fd);
+  std::int64_t numbers[3] = {};
+  const char* at = text;
+  for (std::int64_t& number : numbers) {
+    const auto [next, code] = std::from_chars(at, text + std::max<ssize_t>(count, 0), number);
+    if (code != std::errc()) return 0;
+    at = next + 1;
+  }
+  return (numbers[1] - numbers[2]) * sysconf(_SC_PAGESIZE);
 }
 
 std::int64_t peak_rss_bytes() {

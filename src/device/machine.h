@@ -32,11 +32,17 @@ struct Machine {
   std::int64_t cores = 1;         // processors this process may run on, within the cgroup's quota
   double core_time = 0;           // of the cgroup, in cores; 0: no limit
   std::int64_t memory_bytes = 0;  // limit of the cgroup, or all
+  // Of it what this process may still take without the system swapping or killing; file pages that
+  // it would drop count as free.
+  std::int64_t available_bytes = 0;
   Isa isa = Isa::v2;
 };
 
 Machine read_machine(Env& env);
 
+// Anonymous resident memory of this process now: without mapped files and shared memory [bytes].
+// Allocates nothing.
+std::int64_t anonymous_bytes();
 // Peak resident memory of this process so far [bytes].
 std::int64_t peak_rss_bytes();
 

@@ -36,7 +36,7 @@ struct Pool::Workers {
   std::vector<int> mask_before;  // of the calling thread
   std::atomic<std::uint64_t> generation{0};
   std::atomic<std::int64_t> running{0};
-  const std::function<void(std::int64_t)>* task = nullptr;
+  const Task<std::int64_t>* task = nullptr;
   bool stop = false;
   std::mutex mutex;
   std::condition_variable wake;
@@ -114,7 +114,7 @@ std::int64_t Pool::threads() const {
   return static_cast<std::int64_t>(workers_->threads.size()) + 1;
 }
 
-void Pool::run(const std::function<void(std::int64_t)>& task) {
+void Pool::run(Task<std::int64_t> task) {
   const auto others = static_cast<std::int64_t>(workers_->threads.size());
   if (others == 0) return task(0);
   workers_->task = &task;
@@ -129,8 +129,7 @@ void Pool::run(const std::function<void(std::int64_t)>& task) {
   }
 }
 
-void Pool::split(std::int64_t items, std::int64_t grain,
-                 const std::function<void(std::int64_t, std::int64_t)>& task) {
+void Pool::split(std::int64_t items, std::int64_t grain, Task<std::int64_t, std::int64_t> task) {
   CHECK_GE(grain, 1);
   const std::int64_t grains = (items + grain - 1) / grain;
   const std::int64_t parts = threads();
@@ -146,7 +145,7 @@ void Pool::split(std::int64_t items, std::int64_t grain,
 }
 
 void Pool::split_guided(std::int64_t items, std::int64_t grain,
-                        const std::function<void(std::int64_t, std::int64_t)>& task) {
+                        Task<std::int64_t, std::int64_t> task) {
   CHECK_GE(grain, 1);
   const std::int64_t grains = (items + grain - 1) / grain;
   const std::int64_t parts = threads();

@@ -5,13 +5,32 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <type_traits>
 
 #include "base/result.h"
 #include "device/placement.h"
 
 namespace boreal::device {
+
+// What a call takes to be run: a callable of the caller's, which outlives the call. Unlike
+// std::function it never allocates.
+template <class... Args>
+class Task {
+ public:
+  template <class Body>
+  requires(!std::is_same_v<std::remove_cvref_t<Body>, Task>)
+      Task(Body&& body)  // NOLINT: a lambda is a task
+      : body_(const_cast<void*>(static_cast<const void*>(&body))),
+        call_([](void* at, Args... args) {
+          (*static_cast<std::remove_reference_t<Body>*>(at))(args...);
+        }) {}
+  void operator()(Args... args) const { call_(body_, args...); }
+
+ private:
+  void* body_;
+  void (*call_)(void*, Args...);
+};
 
 class Pool {
  public:
@@ -31,18 +50,16 @@ class Pool {
   std::int64_t threads() const;
 
   // Calls task(part) for part 0..threads()-1, each on its own thread, and waits for all.
-  void run(const std::function<void(std::int64_t part)>& task);
+  void run(Task<std::int64_t> task);
 
   // Cuts [0, items) into runs of whole `grain`s, one a thread, and calls task(begin, end) for those
   // that are not empty.
-  void split(std::int64_t items, std::int64_t grain,
-             const std::function<void(std::int64_t begin, std::int64_t end)>& task);
+  void split(std::int64_t items, std::int64_t grain, Task<std::int64_t, std::int64_t> task);
 
   // The same in smaller and smaller runs of whole grains, taken in turns by whoever is free: for
   // work whose results do not depend on how it is cut, on machines whose cores are not equally
   // fast.
-  void split_guided(std::int64_t items, std::int64_t grain,
-                    const std::function<void(std::int64_t begin, std::int64_t end)>& task);
+  void split_guided(std::int64_t items, std::int64_t grain, Task<std::int64_t, std::int64_t> task);
 
  private:
   struct Workers;

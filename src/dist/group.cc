@@ -1,7 +1,9 @@
 #include "dist/group.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <span>
 
 #include "dist/world_state.h"
 
@@ -223,7 +225,11 @@ void Group::barrier(Site site) const {
 
 double Group::sum(double value, Site site) const {
   if (size() == 1) return value;
-  std::vector<double> all(static_cast<std::size_t>(size()));
+  // A step sums a few times: on the stack while the ranks are few.
+  std::array<double, 256> few{};
+  std::vector<double> many(size() > std::ssize(few) ? static_cast<std::size_t>(size()) : 0);
+  const std::span<double> all =
+      many.empty() ? std::span(few).first(static_cast<std::size_t>(size())) : std::span(many);
   Operation op = members_->operation(Kind::sum, members_->transport.get(), site);
   const tensor::Tensor own(&value, DType::f64, tensor::Shape{1});
   const tensor::Tensor whole(all.data(), DType::f64, tensor::Shape{size()});

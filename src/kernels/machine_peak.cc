@@ -1,6 +1,7 @@
 #include "kernels/machine_peak.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <vector>
 

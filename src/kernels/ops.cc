@@ -1,6 +1,7 @@
 #include "kernels/ops.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -136,15 +137,18 @@ double sum_squares(const Context& ctx, const Tensor& x) {
   if (ctx.is_meta()) return 0;
   constexpr std::int64_t kPiece = 1 << 16;
   const std::int64_t pieces = (x.elements() + kPiece - 1) / kPiece;
-  std::vector<double> sums(static_cast<std::size_t>(pieces));
+  std::array<double, 256> sums{};  // of as many pieces at a time
   const auto run = cpu::table(ctx).sum_squares;
-  ctx.pool->split(pieces, 1, [&](std::int64_t b, std::int64_t e) {
-    for (std::int64_t p = b; p < e; ++p)
-      sums[static_cast<std::size_t>(p)] =
-          run(floats(x) + p * kPiece, std::min(kPiece, x.elements() - p * kPiece));
-  });
   double total = 0;
-  for (const double sum : sums) total += sum;
+  for (std::int64_t first = 0; first < pieces; first += std::ssize(sums)) {
+    const std::int64_t count = std::min(std::ssize(sums), pieces - first);
+    ctx.pool->split(count, 1, [&](std::int64_t b, std::int64_t e) {
+      for (std::int64_t p = first + b; p < first + e; ++p)
+        sums[static_cast<std::size_t>(p - first)] =
+            run(floats(x) + p * kPiece, std::min(kPiece, x.elements() - p * kPiece));
+    });
+    for (std::int64_t p = 0; p < count; ++p) total += sums[static_cast<std::size_t>(p)];
+  }
   return total;
 }
 

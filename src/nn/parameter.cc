@@ -8,8 +8,8 @@ std::vector<Segment> Parameter::held() const {
 }
 
 tensor::Shape Parameter::local_shape() const {
-  std::int64_t count = 0;
-  for (const Segment& segment : held()) count += segment.count;
+  std::int64_t count = segments.empty() ? shape[split_dim] : 0;
+  for (const Segment& segment : segments) count += segment.count;
   if (!is_matrix()) return tensor::Shape{count};
   return split_dim == 0 ? tensor::Shape{count, shape[1]} : tensor::Shape{shape[0], count};
 }

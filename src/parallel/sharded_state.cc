@@ -5,6 +5,7 @@
 
 #include "base/philox.h"
 #include "dist/failure.h"
+#include "kernels/draw.h"
 #include "kernels/ops.h"
 
 namespace boreal::parallel {
@@ -23,7 +24,7 @@ void for_summed(const FlatLayout& layout, const Bucket& bucket, Visit visit) {
   for (const nn::Parameter* p : bucket.parameters) {
     const std::int64_t width = p->is_matrix() ? p->local_shape()[1] : 1;
     std::int64_t local = layout.offset(*p);
-    for (const nn::Segment& segment : p->held()) {
+    for (const nn::Segment& segment : p->segments) {
       if (segment.sum_over != nullptr) visit(segment, local, width);
       local += segment.count * width;
     }
@@ -56,8 +57,9 @@ ShardedState::ShardedState(const std::vector<nn::Parameter*>& parameters, const 
   if (options.meta) return;
   gradients_ = Block(layout_.elements() * 4);
   masters_ = Block(layout_.slice_elements() * 4);
-  first_ = Block(layout_.slice_elements() * 4);
-  second_ = Block(layout_.slice_elements() * 4);
+  if (options.moments == nullptr) moments_ = Block(moments_bytes());
+  first_ = options.moments != nullptr ? options.moments : moments_.data();
+  second_ = first_ + layout_.slice_elements() * 4;
   if (sums_bytes_ > 0) sums_ = Block(sums_bytes_);
 }
 
@@ -100,20 +102,19 @@ Tensor ShardedState::all_gradients() const {
   return flat(0, layout_.elements());
 }
 
-Tensor ShardedState::slice(const Block& block, const Part& part) const {
-  return {block.data() == nullptr ? nullptr : block.data() + part.offset * 4, DType::f32,
-          Shape{part.count}};
+Tensor ShardedState::slice(std::byte* memory, const Part& part) const {
+  return {memory == nullptr ? nullptr : memory + part.offset * 4, DType::f32, Shape{part.count}};
 }
 
 Tensor ShardedState::reduced_gradient(const Part& part) const {
   return flat(layout_.offset(*part.parameter) + part.begin, part.count);
 }
 
-Tensor ShardedState::whole(const Block& block, const nn::Parameter& p) const {
+Tensor ShardedState::whole(std::byte* memory, const nn::Parameter& p) const {
   for (const Part& part : layout_.parts())
     if (part.parameter->index == p.index) {
       CHECK_EQ(part.count, p.shape.elements());
-      return slice(block, part).reshaped(p.shape);
+      return slice(memory, part).reshaped(p.shape);
     }
   CHECK(false, "no slice of {} is here", p.name);
 }
@@ -123,28 +124,51 @@ Tensor ShardedState::master_slice(const Bucket& bucket) const {
           DType::f32, Shape{bucket.slice}};
 }
 
-void ShardedState::initialise(std::uint64_t seed) {
-  for (const Part& part : layout_.parts()) {
-    const nn::Parameter& p = *part.parameter;
-    const Rng rng(seed, "init", p.name);
-    auto* value = static_cast<float*>(master(part).data);
-    for (const Region& region : regions_of(p, part.begin, part.count)) {
-      const std::int64_t rows = region.shape[0];
-      const std::int64_t columns = region.shape.elements() / rows;
-      for (std::int64_t row = 0; row < rows; ++row) {
-        const std::int64_t global = region.global_index(p, row);
-        for (std::int64_t c = 0; c < columns; ++c)
-          *value++ = p.init == nn::Init::normal
-                         ? static_cast<float>(p.init_std *
-                                              rng.normal(static_cast<std::uint64_t>(global + c)))
-                         : (p.init == nn::Init::ones ? 1.0F : 0.0F);
-      }
+// Elements [begin, end) of a part, counted from the part's first.
+void ShardedState::draw(const device::Context& ctx, const Part& part, std::uint64_t seed,
+                        std::int64_t begin, std::int64_t end) const {
+  const nn::Parameter& p = *part.parameter;
+  const Rng rng(seed, "init", p.name);
+  auto* value = static_cast<float*>(master(part).data) + begin;
+  for (const Region& region : regions_of(p, part.begin + begin, end - begin)) {
+    const std::int64_t rows = region.shape[0];
+    const std::int64_t columns = region.shape.elements() / rows;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const std::int64_t global = region.global_index(p, row);
+      if (p.init == nn::Init::normal)
+        kernels::draw_normals(ctx, rng, static_cast<std::uint64_t>(global), p.init_std, value,
+                              columns);
+      else
+        std::fill_n(value, columns, p.init == nn::Init::ones ? 1.0F : 0.0F);
+      value += columns;
     }
   }
 }
 
 void ShardedState::forget_squares() {
   for (Run& run : counted_) run.squares.reset();
+}
+
+void ShardedState::initialise(const device::Context& ctx, std::uint64_t seed) {
+  constexpr std::int64_t kGrain = 1024;
+  for (const Part& part : layout_.parts())
+    ctx.pool->split(part.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      draw(ctx, part, seed, begin, end);
+    });
+}
+
+// Cut by parameter, as the products that fill a gradient and the sweep that updates it cut their
+// work.
+void ShardedState::first_touch(const device::Context& ctx) {
+  for (const nn::Parameter* p : parameters_) {
+    const Tensor d = gradient(*p);
+    tensor::first_touch(ctx, static_cast<std::byte*>(d.data), d.bytes());
+  }
+  for (const Part& part : layout_.parts())
+    for (const Tensor& t : {master(part), first_moment(part), second_moment(part)}) {
+      if (moments_.data() == nullptr && t.data != master(part).data) continue;
+      tensor::first_touch(ctx, static_cast<std::byte*>(t.data), t.bytes());
+    }
 }
 
 void ShardedState::start_reduction() {

@@ -33,6 +33,9 @@ inline constexpr std::int64_t kBucketElements = 4 << 20;
 struct StateOptions {
   bool meta = false;  // shapes only, no memory
   std::int64_t bucket_elements = kBucketElements;
+  // Zeroed memory of the caller's for the moments, moments_bytes() of it, that outlives the state;
+  // null: memory of its own.
+  std::byte* moments = nullptr;
 };
 
 class ShardedState final : public nn::GradientSink {
@@ -46,8 +49,10 @@ class ShardedState final : public nn::GradientSink {
   ~ShardedState() override;
 
   // Draws the initial weights: Philox keyed by (seed, "init", name), counter = element index in the
-  // whole parameter, so a rank draws what it holds.
-  void initialise(std::uint64_t seed);
+  // whole parameter, so a rank draws what it holds, and each thread a part of it.
+  void initialise(const device::Context& ctx, std::uint64_t seed);
+  // Puts all of its memory in place (tensor/memory.h), but for moments that are the caller's.
+  void first_touch(const device::Context& ctx);
 
   // Gradient of all that this rank holds of p. After reduce() only this rank's slices are sums.
   tensor::Tensor gradient(const nn::Parameter& p) override;
@@ -56,12 +61,13 @@ class ShardedState final : public nn::GradientSink {
   void forget_squares();
 
   // Of a part: fp32 vectors of part.count elements.
-  tensor::Tensor master(const Part& part) const { return slice(masters_, part); }
+  tensor::Tensor master(const Part& part) const { return slice(masters_.data(), part); }
   tensor::Tensor reduced_gradient(const Part& part) const;
   tensor::Tensor first_moment(const Part& part) const { return slice(first_, part); }
   tensor::Tensor second_moment(const Part& part) const { return slice(second_, part); }
+  std::int64_t moments_bytes() const { return 2 * layout_.slice_elements() * 4; }
   // Of a whole parameter, where this rank owns all of it; a failed CHECK otherwise.
-  tensor::Tensor master(const nn::Parameter& p) const { return whole(masters_, p); }
+  tensor::Tensor master(const nn::Parameter& p) const { return whole(masters_.data(), p); }
   tensor::Tensor first_moment(const nn::Parameter& p) const { return whole(first_, p); }
   tensor::Tensor second_moment(const nn::Parameter& p) const { return whole(second_, p); }
   // This rank's slice of a bucket.
@@ -96,8 +102,10 @@ class ShardedState final : public nn::GradientSink {
     std::int64_t count = 0;
     std::optional<double> squares;  // of the step under way
   };
-  tensor::Tensor slice(const tensor::Block& block, const Part& part) const;
-  tensor::Tensor whole(const tensor::Block& block, const nn::Parameter& p) const;
+  tensor::Tensor slice(std::byte* memory, const Part& part) const;
+  tensor::Tensor whole(std::byte* memory, const nn::Parameter& p) const;
+  void draw(const device::Context& ctx, const Part& part, std::uint64_t seed, std::int64_t begin,
+            std::int64_t end) const;
   tensor::Tensor flat(std::int64_t begin, std::int64_t count) const;
   void list_counted_runs();
   void sum_segments(const device::Context& ctx, const Bucket& bucket);
@@ -106,7 +114,9 @@ class ShardedState final : public nn::GradientSink {
   std::vector<nn::Parameter*> parameters_;
   DataGroups groups_;
   FlatLayout layout_;
-  tensor::Block gradients_, masters_, first_, second_;
+  tensor::Block gradients_, masters_, moments_;
+  std::byte* first_ = nullptr;  // of moments_, or the caller's
+  std::byte* second_ = nullptr;
   std::int64_t sums_bytes_ = 0;
   tensor::Block sums_;
   std::vector<Run> counted_;

@@ -22,6 +22,9 @@ class WeightStore final : public nn::WeightSource {
   // Buckets on their way are waited for: they are written here.
   ~WeightStore() override;
 
+  // Puts its memory in place (tensor/memory.h).
+  void first_touch(const device::Context& ctx) { tensor::first_touch(ctx, memory_); }
+
   // Makes every form of one parameter from fp32 values of its local shape.
   void publish(const device::Context& ctx, const nn::Parameter& p, const tensor::Tensor& fp32);
   // Of all, from the masters; on every rank that shares them. Returns when all is here.

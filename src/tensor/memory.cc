@@ -10,6 +10,7 @@ namespace boreal::tensor {
 
 namespace {
 constexpr std::int64_t kAlign = 64;
+constexpr std::int64_t kPage = 4096;
 constexpr std::int64_t kHugePage = 2 << 20;
 std::int64_t padded(std::int64_t bytes) {
   return (bytes + kAlign - 1) / kAlign * kAlign;
@@ -18,13 +19,39 @@ std::int64_t padded(std::int64_t bytes) {
 
 Block::Block(std::int64_t bytes) : bytes_(padded(bytes)) {
   if (bytes_ == 0) return;
-  // Fresh anonymous pages are zero. Over-allocate by nothing: mmap is page aligned; huge pages are
-  // a request, not a need.
-  void* memory = mmap(nullptr, static_cast<std::size_t>(bytes_), PROT_READ | PROT_WRITE,
+  const bool large = bytes_ >= kHugePage;
+  // Fresh anonymous pages are zero. A large block takes addresses for one huge page more and gives
+  // back what lies before the first and behind its end.
+  const std::int64_t spare = large ? kHugePage : 0;
+  void* memory = mmap(nullptr, static_cast<std::size_t>(bytes_ + spare), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   data_ = static_cast<std::byte*>(memory);
-  if (bytes_ >= kHugePage) madvise(memory, static_cast<std::size_t>(bytes_), MADV_HUGEPAGE);
+  if (!large) return;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  const auto before = static_cast<std::int64_t>(-address % static_cast<std::uintptr_t>(kHugePage));
+  if (before > 0) munmap(memory, static_cast<std::size_t>(before));
+  data_ += before;
+  const std::int64_t pages = (bytes_ + kPage - 1) / kPage * kPage;
+  if (const std::int64_t behind = bytes_ + spare - before - pages; behind > 0)
+    munmap(data_ + pages, static_cast<std::size_t>(behind));
+  // A request, not a need: where the system says never, ordinary pages serve.
+  madvise(data_, static_cast<std::size_t>(bytes_), MADV_HUGEPAGE);
+}
+
+void first_touch(const device::Context& ctx, std::byte* data, std::int64_t bytes) {
+  if (ctx.is_meta()) return;
+  ctx.pool->split(bytes, kPage, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin; at < end; at += kPage) {
+      // Written, not only read, or the system lends a page of zeros that all share.
+      volatile std::byte* byte = data + at;
+      *byte = *byte;
+    }
+  });
+}
+
+void first_touch(const device::Context& ctx, const Block& block) {
+  first_touch(ctx, block.data(), block.bytes());
 }
 
 Block::~Block() {

@@ -1,4 +1,5 @@
-// Block: owned, zeroed, 64-byte aligned memory, on huge pages where the system gives them.
+// Block: owned, zeroed memory, aligned to 64 bytes; a large one begins on a huge page and is made
+// of them where the system gives any, else of ordinary ones.
 // Arena: the memory of a step. Two stacks in one block grow towards each other: `tape` holds what
 // the backward pass needs, `scratch` what a layer needs while it runs. A meta arena hands out no
 // memory and records the high-water mark; the real arena is then made exactly that large, so the
@@ -8,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "device/context.h"
 #include "tensor/tensor.h"
 
 namespace boreal::tensor {
@@ -28,6 +30,12 @@ class Block {
   std::int64_t bytes_ = 0;
 };
 
+// Puts fresh memory in place before it is needed: each thread of the pool touches the part that it
+// gets of `bytes` bytes when work is cut by Pool::split, so that on a machine of several memory
+// nodes it lies at the node whose threads will work on it. The memory keeps its values.
+void first_touch(const device::Context& ctx, std::byte* data, std::int64_t bytes);
+void first_touch(const device::Context& ctx, const Block& block);
+
 class Arena {
  public:
   // Records only.
@@ -44,6 +52,7 @@ class Arena {
   std::int64_t scratch_mark() const { return scratch_used_; }
   void scratch_release(std::int64_t mark);
 
+  const Block& block() const { return block_; }
   bool is_meta() const { return block_.data() == nullptr; }
   // Largest sum of both stacks so far, and the tape's part of it.
   std::int64_t peak_bytes() const { return peak_; }

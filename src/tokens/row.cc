@@ -10,6 +10,11 @@ namespace boreal::tokens {
 
 Batch make_batch(std::int64_t rows, std::int64_t sequence) {
   Batch batch;
+  make_batch(rows, sequence, batch);
+  return batch;
+}
+
+void make_batch(std::int64_t rows, std::int64_t sequence, Batch& batch) {
   batch.rows = rows;
   batch.sequence = sequence;
   const auto n = static_cast<std::size_t>(rows * sequence);
@@ -18,7 +23,6 @@ Batch make_batch(std::int64_t rows, std::int64_t sequence) {
   batch.weight.assign(n, 0.0F);
   batch.position.assign(n, 0);
   batch.doc_begin.assign(n, 0);
-  return batch;
 }
 
 RowView row_of(Batch& batch, std::int64_t row) {
@@ -31,18 +35,26 @@ RowView row_of(Batch& batch, std::int64_t row) {
 
 namespace {
 
-void read_window(const ShardReader& shard, const Window& window, std::vector<std::int32_t>& ids,
-                 std::vector<std::uint8_t>& loss) {
-  const auto n = static_cast<std::size_t>(window.count + 1);
-  ids.resize(n);
-  loss.resize(n);
-  for (std::size_t done = 0; done < n;) {
-    const std::int64_t at = (window.begin + static_cast<std::int64_t>(done)) % window.circle;
-    const std::size_t piece = std::min(n - done, static_cast<std::size_t>(window.circle - at));
-    shard.read_ids(at, std::span(ids).subspan(done, piece));
-    shard.read_loss(at, std::span(loss).subspan(done, piece));
+// read(place, run) for the runs of `out.size()` tokens from `begin` on, on the circle.
+template <class T, class Read>
+void around(std::int64_t begin, std::int64_t circle, std::span<T> out, const Read& read) {
+  for (std::size_t done = 0; done < out.size();) {
+    const std::int64_t at = (begin + static_cast<std::int64_t>(done)) % circle;
+    const std::size_t piece = std::min(out.size() - done, static_cast<std::size_t>(circle - at));
+    read(at, out.subspan(done, piece));
     done += piece;
   }
+}
+
+void read_ids(const ShardReader& shard, const Window& window, std::int64_t begin,
+              std::int64_t vocab, std::span<std::int32_t> out) {
+  around(begin, window.circle, out,
+         [&](std::int64_t at, std::span<std::int32_t> run) { shard.read_ids(at, run); });
+  for (std::size_t c = 0; c < out.size(); ++c)
+    CHECK(out[c] >= 0 && out[c] < vocab,
+          "{}.bin: token {} is {}, outside the vocabulary of {}; run `boreal tokens verify`",
+          shard.info().prefix, (begin + static_cast<std::int64_t>(c)) % window.circle, out[c],
+          vocab);
 }
 
 // Walks the documents under a window: cuts the row at their borders.
@@ -87,24 +99,17 @@ double sum_of_weights(const Batch& batch) {
 }
 
 void fill_row(const ShardReader& shard, const Window& window, FillOptions options, RowView row) {
-  std::vector<std::int32_t> ids;
-  std::vector<std::uint8_t> loss;
-  read_window(shard, window, ids, loss);
+  const auto count = static_cast<std::size_t>(window.count);
   const std::int64_t vocab =
       options.vocab > 0 ? options.vocab : std::numeric_limits<std::int32_t>::max();
-  for (std::int64_t c = 0; c <= window.count; ++c) {
-    const std::int32_t id = ids[static_cast<std::size_t>(c)];
-    CHECK(id >= 0 && id < vocab,
-          "{}.bin: token {} is {}, outside the vocabulary of {}; run `boreal tokens verify`",
-          shard.info().prefix, (window.begin + c) % window.circle, id, vocab);
-  }
-  for (std::int64_t c = 0; c < window.count; ++c) {
-    const auto column = static_cast<std::size_t>(c);
-    row.input[column] = ids[column];
-    row.target[column] = ids[column + 1];
-    row.weight[column] = loss[column + 1];
-    row.position[column] = static_cast<std::int32_t>(c);
-  }
+  read_ids(shard, window, window.begin, vocab, row.input.first(count));
+  read_ids(shard, window, window.begin + 1, vocab, row.target.first(count));
+  // A row is filled without memory of its own: the positions' place holds the loss bytes first.
+  const std::span loss(static_cast<std::uint8_t*>(static_cast<void*>(row.position.data())), count);
+  around(window.begin + 1, window.circle, loss,
+         [&](std::int64_t at, std::span<std::uint8_t> run) { shard.read_loss(at, run); });
+  for (std::size_t c = 0; c < count; ++c) row.weight[c] = loss[c];
+  for (std::size_t c = 0; c < count; ++c) row.position[c] = static_cast<std::int32_t>(c);
   if (options.document_mask) mark_documents(shard, window, row);
   for (auto column = static_cast<std::size_t>(window.count); column < row.input.size(); ++column) {
     row.doc_begin[column] = static_cast<std::int32_t>(window.count);

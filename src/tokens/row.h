@@ -22,6 +22,7 @@ struct RowView {
 };
 
 // All arrays sized and zero.
+void make_batch(std::int64_t rows, std::int64_t sequence, Batch& batch);
 Batch make_batch(std::int64_t rows, std::int64_t sequence);
 RowView row_of(Batch& batch, std::int64_t row);
 

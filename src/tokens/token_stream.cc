@@ -145,6 +145,12 @@ void TokenStream::Parts::fill(std::int64_t n, RowView row) const {
 }
 
 Batch TokenStream::batch(std::int64_t step, DataCoordinate where) const {
+  Batch fresh;
+  batch(step, where, fresh);
+  return fresh;
+}
+
+void TokenStream::batch(std::int64_t step, DataCoordinate where, Batch& into) const {
   const Parts& p = *parts_;
   CHECK_GE(step, 0);
   CHECK(where.parts >= 1 && where.index >= 0 && where.index < where.parts, "part {} of {}",
@@ -152,9 +158,8 @@ Batch TokenStream::batch(std::int64_t step, DataCoordinate where) const {
   CHECK_EQ(p.options.batch_sequences % where.parts, 0);
   const std::int64_t rows = p.options.batch_sequences / where.parts;
   const std::int64_t first = step * p.options.batch_sequences + where.index * rows;
-  Batch batch = make_batch(rows, p.options.sequence);
-  for (std::int64_t row = 0; row < rows; ++row) p.fill(first + row, row_of(batch, row));
-  return batch;
+  make_batch(rows, p.options.sequence, into);
+  for (std::int64_t row = 0; row < rows; ++row) p.fill(first + row, row_of(into, row));
 }
 
 TokenStream::Draw TokenStream::draw(std::int64_t n) const {

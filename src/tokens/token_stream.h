@@ -79,6 +79,8 @@ class TokenStream {
   // Depends on the global sample numbers step * batch_sequences + row only. Requires step >= 0 and
   // batch_sequences divisible by where.parts.
   Batch batch(std::int64_t step, DataCoordinate where) const;
+  // The same into a batch of an earlier step, whose memory serves again.
+  void batch(std::int64_t step, DataCoordinate where, Batch& into) const;
 
   // Global sample n -> (source, sample of that source): in any prefix each source is within one
   // sample of its share (blend.h).

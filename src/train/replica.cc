@@ -22,17 +22,21 @@ Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shap
     : Replica(config, shape, pool, alone()) {}
 
 Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shape,
-                 device::Pool& pool, const dist::DeviceMesh& mesh)
+                 device::Pool& pool, const dist::DeviceMesh& mesh, std::byte* moments)
     : ctx_(device::cpu_context(pool)),
       mesh_(mesh),
       model_(config, mesh.tp(), shape.sequence_parallel),
       shape_(shape),
       plan_(plan::plan_training(model_, shape, {mesh.dp_shard(), mesh.dp_replicate()})),
       state_(model_.parameters(), {mesh.dp_shard(), mesh.dp_replicate()},
-             {.bucket_elements = shape.bucket_elements}),
+             {.bucket_elements = shape.bucket_elements, .moments = moments}),
       weights_(model_.parameters(), config.dtype, true, false),
       arena_(plan_.arena_bytes()),
       books_(model_.make_books(shape.recompute)) {
+  CHECK_EQ(shape.moments_in_file, moments != nullptr);
+  state_.first_touch(ctx_);
+  weights_.first_touch(ctx_);
+  tensor::first_touch(ctx_, arena_.block());
   const std::int64_t tokens = shape.rows * shape.sequence;
   feed_ = tensor::Block(tokens * 4 * 7);
   std::int64_t used = 0;
@@ -53,10 +57,11 @@ Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shap
   model_.prepare(ctx_);
 }
 
-void spans_of(const tokens::Batch& batch, std::vector<kernels::AttentionSpan>& spans) {
+void spans_of(const tokens::Batch& batch, std::int64_t first, std::int64_t rows,
+              std::vector<kernels::AttentionSpan>& spans) {
   spans.clear();
-  for (std::int64_t r = 0; r < batch.rows; ++r) {
-    const std::int32_t* begin_of = batch.doc_begin.data() + r * batch.sequence;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int32_t* begin_of = batch.doc_begin.data() + (first + r) * batch.sequence;
     for (std::int64_t begin = 0; begin < batch.sequence;) {
       std::int64_t end = begin + 1;
       while (end < batch.sequence && begin_of[end] == begin_of[begin]) ++end;
@@ -71,8 +76,10 @@ void spans_of(const tokens::Batch& batch, std::vector<kernels::AttentionSpan>& s
   }
 }
 
-void Replica::load(const tokens::Batch& batch, double scale) {
-  const std::int64_t tokens = batch.rows * batch.sequence;
+void Replica::load(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows,
+                   double scale) {
+  const std::int64_t tokens = rows * batch.sequence;
+  const std::int64_t first = begin * batch.sequence;
   CHECK_LE(tokens, shape_.rows * shape_.sequence);
   CHECK_LE(batch.sequence, shape_.sequence);
   const auto bytes = static_cast<std::size_t>(tokens) * 4;
@@ -82,15 +89,16 @@ void Replica::load(const tokens::Batch& batch, double scale) {
   };
   cut(rows_.id, tokens);
   cut(rows_.position, tokens);
-  std::memcpy(rows_.id.data, batch.input.data(), bytes);
-  std::memcpy(rows_.position.data, batch.position.data(), bytes);
-  spans_of(batch, rows_.spans);
+  std::memcpy(rows_.id.data, batch.input.data() + first, bytes);
+  std::memcpy(rows_.position.data, batch.position.data() + first, bytes);
+  spans_of(batch, begin, rows, rows_.spans);
   std::int64_t n = 0;
   for (std::int64_t i = 0; i < tokens; ++i) {
-    const float weight = batch.weight[static_cast<std::size_t>(i)];
+    const auto at = static_cast<std::size_t>(first + i);
+    const float weight = batch.weight[at];
     if (weight == 0) continue;
     static_cast<std::int32_t*>(targets_.row.data)[n] = static_cast<std::int32_t>(i);
-    static_cast<std::int32_t*>(targets_.id.data)[n] = batch.target[static_cast<std::size_t>(i)];
+    static_cast<std::int32_t*>(targets_.id.data)[n] = batch.target[at];
     static_cast<float*>(targets_.seed.data)[n] = static_cast<float>(weight * scale);
     static_cast<float*>(weight_.data)[n] = weight;
     ++n;
@@ -100,18 +108,20 @@ void Replica::load(const tokens::Batch& batch, double scale) {
   targets_.count = n;
 }
 
-double Replica::run(const tokens::Batch& batch, double scale, nn::GradientSink* gradients) {
-  load(batch, scale);
+double Replica::run(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows, double scale,
+                    nn::GradientSink* gradients) {
+  load(batch, begin, rows, scale);
   model_.train(ctx_, arena_, weights_, gradients, rows_, targets_, books_);
   return kernels::weighted_sum(ctx_, targets_.loss, weight_);
 }
 
-double Replica::accumulate(const tokens::Batch& batch, double scale, bool last) {
+double Replica::accumulate(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows,
+                           double scale, bool last) {
   if (last) state_.start_reduction();
-  return run(batch, scale, &state_) * scale;
+  return run(batch, begin, rows, scale, &state_) * scale;
 }
 double Replica::evaluate(const tokens::Batch& batch) {
-  return run(batch, 1, nullptr);
+  return run(batch, 0, batch.rows, 1, nullptr);
 }
 
 double Replica::gradient_norm() {

@@ -22,9 +22,10 @@ namespace boreal::train {
 
 class Replica {
  public:
-  // mesh outlives the replica.
+  // mesh outlives the replica. moments: the memory of a file (FileMemory) of plan().file_bytes
+  // where shape.moments_in_file, which outlives the replica too.
   Replica(const model::DecoderConfig& config, const plan::StepShape& shape, device::Pool& pool,
-          const dist::DeviceMesh& mesh);
+          const dist::DeviceMesh& mesh, std::byte* moments = nullptr);
   // This rank alone.
   Replica(const model::DecoderConfig& config, const plan::StepShape& shape, device::Pool& pool);
 
@@ -48,7 +49,12 @@ class Replica {
   // sum of all weights of the step, of all ranks). last: of the step; the gradients are then summed
   // over the ranks while backward goes on. Returns this rank's sum of loss * weight * scale.
   // Requires batch.rows and sequence within the planned shape.
-  double accumulate(const tokens::Batch& batch, double scale, bool last = true);
+  double accumulate(const tokens::Batch& batch, double scale, bool last = true) {
+    return accumulate(batch, 0, batch.rows, scale, last);
+  }
+  // The same with rows [begin, begin + rows) of the batch.
+  double accumulate(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows, double scale,
+                    bool last);
   // Forward only. Sum of loss * weight of this rank's batch.
   double evaluate(const tokens::Batch& batch);
 
@@ -66,8 +72,9 @@ class Replica {
 
  private:
   struct Feed;
-  double run(const tokens::Batch& batch, double scale, nn::GradientSink* gradients);
-  void load(const tokens::Batch& batch, double scale);
+  double run(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows, double scale,
+             nn::GradientSink* gradients);
+  void load(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows, double scale);
 
   device::Context ctx_;
   const dist::DeviceMesh& mesh_;
@@ -84,7 +91,9 @@ class Replica {
   tensor::Tensor weight_;  // fp32, of the targets
 };
 
-// Documents of a batch as attention spans: a span ends where doc_begin changes.
-void spans_of(const tokens::Batch& batch, std::vector<kernels::AttentionSpan>& spans);
+// Documents of rows [begin, begin + rows) of a batch as attention spans, counted from row `begin`:
+// a span ends where doc_begin changes.
+void spans_of(const tokens::Batch& batch, std::int64_t begin, std::int64_t rows,
+              std::vector<kernels::AttentionSpan>& spans);
 
 }  // namespace boreal::train

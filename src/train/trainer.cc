@@ -12,6 +12,7 @@
 #include "optim/schedule.h"
 #include "tokens/row.h"
 #include "train/checkpointing.h"
+#include "train/moments_file.h"
 #include "train/phases.h"
 #include "train/replica.h"
 
@@ -39,6 +40,8 @@ class Loop {
 
   Status prepare();
   Result<TrainSummary> run();
+  // Most anonymous memory of the process at the end of a step.
+  std::int64_t most_bytes() const { return most_bytes_; }
 
  private:
   // One optimizer step: everything between two rows of metrics.
@@ -61,10 +64,12 @@ class Loop {
   Replica& replica_;
   const tokens::TokenStream& stream_;
   Phases phases_;
+  tokens::Batch batch_;
   std::int64_t steps_ = 0;
   std::int64_t micro_rows_ = 0;
   Progressed at_;
   std::int64_t first_step_ = 0;
+  std::int64_t most_bytes_ = 0;
   std::int64_t saved_step_ = -1;
   std::string checkpoint_;
   std::vector<tokens::Batch> validation_;  // those of this rank
@@ -82,11 +87,11 @@ Status Loop::prepare() {
     at_ = *restored;
     saved_step_ = at_.step;
   } else if (!spec_.train.init_from.empty()) {
-    replica_.state().initialise(static_cast<std::uint64_t>(spec_.seed));
+    replica_.state().initialise(replica_.ctx(), static_cast<std::uint64_t>(spec_.seed));
     RETURN_IF_ERROR(initialise_from(env_, replica_, spec_.train.init_from));
     replica_.publish();
   } else {
-    replica_.state().initialise(static_cast<std::uint64_t>(spec_.seed));
+    replica_.state().initialise(replica_.ctx(), static_cast<std::uint64_t>(spec_.seed));
     replica_.publish();
   }
   first_step_ = at_.step;
@@ -107,9 +112,7 @@ double Loop::forward_backward(const tokens::Batch& batch, double weight) {
   for (std::int64_t row = 0; row < batch.rows; row += micro_rows_) {
     const std::int64_t rows = std::min(micro_rows_, batch.rows - row);
     const bool last = row + rows == batch.rows;
-    loss += rows == batch.rows
-                ? replica_.accumulate(batch, scale, last)
-                : replica_.accumulate(tokens::rows_of(batch, row, rows), scale, last);
+    loss += replica_.accumulate(batch, row, rows, scale, last);
   }
   return mesh_.dp().sum(loss);
 }
@@ -130,16 +133,16 @@ Status Loop::not_finite(double loss, double norm) const {
 Result<monitor::StepMetrics> Loop::step() {
   const double start_s = clock_.now_s();
   world_.at_step(at_.step + 1);
-  const tokens::Batch batch = phases_("fetch", [&] {
-    return stream_.batch(at_.step, {mesh_.batch_index(), mesh_.batch_parts()});
+  phases_("fetch", [&] {
+    stream_.batch(at_.step, {mesh_.batch_index(), mesh_.batch_parts()}, batch_);
   });
-  const double weight = mesh_.dp().sum(tokens::sum_of_weights(batch));
+  const double weight = mesh_.dp().sum(tokens::sum_of_weights(batch_));
   if (weight == 0)
     return refused(
         "step {}: no token of the batch counts in the loss; are the .loss files of the shards "
         "right?",
         at_.step + 1);
-  const double loss = phases_("forward_backward", [&] { return forward_backward(batch, weight); });
+  const double loss = phases_("forward_backward", [&] { return forward_backward(batch_, weight); });
   const double norm = phases_("clip", [&] { return replica_.gradient_norm(); });
   if (!std::isfinite(loss) || !std::isfinite(norm)) return not_finite(loss, norm).error();
   const double lr = optim::learning_rate(spec_.optim, at_.step, steps_);
@@ -234,6 +237,24 @@ class Rows {
   monitor::EventWriter events_;
 };
 
+// The median of the last ones: a list that grows would allocate while steps run.
+class Rates {
+ public:
+  explicit Rates(std::int64_t steps)
+      : rates_(static_cast<std::size_t>(std::clamp<std::int64_t>(steps, 1, 1 << 16))) {}
+  void add(double rate) { rates_[static_cast<std::size_t>(taken_++) % rates_.size()] = rate; }
+  double median() {
+    const auto count = std::min(taken_, std::ssize(rates_));
+    if (count == 0) return 0;
+    std::nth_element(rates_.begin(), rates_.begin() + count / 2, rates_.begin() + count);
+    return rates_[static_cast<std::size_t>(count / 2)];
+  }
+
+ private:
+  std::vector<double> rates_;
+  std::ptrdiff_t taken_ = 0;
+};
+
 Result<TrainSummary> Loop::run() {
   const double start_s = clock_.now_s();
   std::optional<Rows> rows;
@@ -255,12 +276,14 @@ Result<TrainSummary> Loop::run() {
   // A warning is no progress: it comes also where that is not wanted.
   monitor::Progress loud(clock_, monitor::stderr_progress("train", !world_.is_main()));
   for (const std::string& warning : warnings_) loud.print("warning: " + warning);
-  std::vector<double> rates;
+  Rates rates(steps_ - at_.step);
+  const double ready_s = clock_.now_s() - options_.started_s;
   Stop stop = Stop::none;
   while (at_.step < steps_ && stop == Stop::none) {
     ASSIGN_OR_RETURN(const monitor::StepMetrics row, step());
     Status written = rows.has_value() ? rows->append(row) : Done{};
-    rates.push_back(row.tokens_per_s);
+    most_bytes_ = std::max(most_bytes_, device::anonymous_bytes());
+    rates.add(row.tokens_per_s);
     progress.update(at_.step, [&] {
       return monitor::training_fields(row.loss, row.tokens_per_s, row.flop_utilisation);
     });
@@ -290,11 +313,9 @@ Result<TrainSummary> Loop::run() {
                        .first_step = first_step_,
                        .loss = at_.loss,
                        .validation_loss = at_.validation_loss,
-                       .wall_s = clock_.now_s() - start_s};
-  if (!rates.empty()) {
-    std::ranges::nth_element(rates, rates.begin() + static_cast<std::ptrdiff_t>(rates.size() / 2));
-    summary.tokens_per_s = rates[rates.size() / 2];
-  }
+                       .wall_s = clock_.now_s() - start_s,
+                       .ready_s = ready_s};
+  summary.tokens_per_s = rates.median();
   if (options_.peak_flops > 0)
     summary.flop_utilisation = summary.tokens_per_s *
                                replica_.model().flops_per_token(spec_.data.sequence) /
@@ -334,6 +355,7 @@ plan::StepShape step_shape(const spec::RunSpec& spec, std::int64_t threads) {
           .sequence = spec.data.sequence,
           .recompute = spec::parse_recompute(spec.train.recompute, spec.model.layers).value(),
           .sequence_parallel = spec.mesh.sequence_parallel,
+          .moments_in_file = spec.train.optimizer_state != "memory",
           .threads = threads};
 }
 
@@ -349,14 +371,18 @@ Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool, dis
   ASSIGN_OR_RETURN(
       const auto stream,
       tokens::TokenStream::open(env, input.train, stream_options(spec, input, config.vocab)));
-  const std::int64_t before_bytes = device::peak_rss_bytes();
+  const std::int64_t before_bytes = device::anonymous_bytes();
   (void)world.take_traffic();
-  Replica replica(config, step_shape(spec, pool.threads()), pool, mesh);
+  const plan::StepShape shape = step_shape(spec, pool.threads());
+  std::unique_ptr<FileMemory> moments;
+  RETURN_IF_ERROR(mesh.all().agree(map_moments(env, spec, config, shape, mesh, moments)));
+  Replica replica(config, shape, pool, mesh,
+                  moments != nullptr ? moments->bytes().data() : nullptr);
   Loop loop(env, clock, world, spec, input, options, replica, stream);
   RETURN_IF_ERROR(loop.prepare());
   ASSIGN_OR_RETURN(TrainSummary summary, loop.run());
   summary.planned_bytes = replica.plan().total_bytes();
-  summary.grown_bytes = device::peak_rss_bytes() - before_bytes;
+  summary.grown_bytes = loop.most_bytes() - before_bytes;
   return summary;
 }
 

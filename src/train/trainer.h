@@ -44,6 +44,7 @@ struct TrainOptions {
   std::string resolved_yaml;  // of the spec, kept in checkpoints
   std::string spec_hash;
   const std::atomic<Stop>* stop = nullptr;
+  double started_s = 0;  // when the program began, on the clock; for TrainSummary::ready_s
 };
 
 struct TrainSummary {
@@ -53,13 +54,15 @@ struct TrainSummary {
   double loss = 0;
   double validation_loss = 0;  // not a number when there is nothing to validate on
   double wall_s = 0;
+  double ready_s = 0;       // from the program's begin to the first step's
   double tokens_per_s = 0;  // median over the steps of this process
   double flop_utilisation = 0;
   std::int64_t parameters = 0;
   std::string checkpoint;  // folder of the last one
   dist::Traffic traffic;   // of this rank and process, checkpoints and validation included
-  // Of this rank: what the plan says, and by how much the process grew over its size before. Ranks
-  // that are threads of one process see the growth of all together.
+  // Of this rank: what the plan says, and by how much the anonymous memory of the process grew over
+  // what it was before (mapped files apart). Ranks that are threads of one process see the growth
+  // of all together.
   std::int64_t planned_bytes = 0;
   std::int64_t grown_bytes = 0;
 };

@@ -65,6 +65,30 @@ TEST(Machine, HasTheMemoryOfItsCgroup) {
   EXPECT_GT(read_machine(unlimited).memory_bytes, 1 << 20);
 }
 
+TEST(Machine, HasLeftWhatItsSystemAndEveryCgroupAboveItLeave) {
+  const Files system{{"/proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    4096 kB\n"}};
+  MachineFiles free(system);
+  EXPECT_EQ(read_machine(free).available_bytes, 4096 * 1024);
+
+  Files files = system;
+  files["/proc/self/cgroup"] = "0::/jobs/one\n";
+  files["/sys/fs/cgroup/jobs/one/memory.max"] = "max\n";
+  files["/sys/fs/cgroup/jobs/memory.max"] = "3000000\n";
+  files["/sys/fs/cgroup/jobs/memory.current"] = "1500000\n";
+  MachineFiles parent(files);
+  EXPECT_EQ(read_machine(parent).memory_bytes, 3000000);
+  EXPECT_EQ(read_machine(parent).available_bytes, 1500000);
+
+  // Pages of files are dropped when memory is wanted.
+  files["/sys/fs/cgroup/jobs/memory.stat"] = "anon 1\ninactive_file 200000\nactive_file 50000\n";
+  MachineFiles cached(files);
+  EXPECT_EQ(read_machine(cached).available_bytes, 1750000);
+
+  MachineFiles full(Files{{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "1000\n"},
+                          {"/sys/fs/cgroup/memory/memory.usage_in_bytes", "2000\n"}});
+  EXPECT_EQ(read_machine(full).available_bytes, 0);
+}
+
 TEST(Machine, ReadsTheModelOfItsProcessor) {
   MachineFiles machine(
       Files{{"/proc/cpuinfo", "processor\t: 0\nmodel name\t: Some CPU 9\nflags\t: a\n"}});
@@ -88,6 +112,16 @@ TEST(Machine, KnowsHowMuchMemoryThisProcessTook) {
   EXPECT_GT(before, 1 << 20);
   std::vector<char> large(64 << 20, 1);
   EXPECT_GE(peak_rss_bytes(), before + (std::int64_t{48} << 20) * large.back());
+}
+
+TEST(Machine, KnowsItsAnonymousMemoryNow) {
+  const std::int64_t before = anonymous_bytes();
+  EXPECT_GT(before, 1 << 16);
+  {
+    std::vector<char> large(64 << 20, 1);
+    EXPECT_GE(anonymous_bytes(), before + (std::int64_t{60} << 20) * large.back());
+  }
+  EXPECT_LT(anonymous_bytes(), before + (32 << 20));
 }
 
 }  // namespace

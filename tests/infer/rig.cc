@@ -31,7 +31,7 @@ Rig::Rig(const std::string& family, DType dtype, std::int64_t threads)
       model_(std::make_unique<model::Decoder>(model::config_of(tiny(family, dtype), 0).value())),
       weights_(std::make_unique<parallel::WeightStore>(model_->parameters(), dtype, false, false)) {
   parallel::ShardedState state(model_->parameters(), false);
-  state.initialise(5);
+  state.initialise(ctx_, 5);
   for (const nn::Parameter* p : model_->parameters()) weights_->publish(ctx_, *p, state.master(*p));
   model_->prepare(ctx_);
 }

@@ -51,7 +51,7 @@ struct Rank {
 Status on_two_ranks(const std::function<void(Rank&)>& body) {
   return dist::run_world("threads:2", {.time_limit_s = 30}, [&](dist::World& world) -> Status {
     Rank rank{.world = world};
-    rank.state.initialise(3);
+    rank.state.initialise(rank.ctx, 3);
     body(rank);
     return Done{};
   });

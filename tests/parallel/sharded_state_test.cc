@@ -34,23 +34,28 @@ struct Model {
   std::vector<nn::Parameter*> all() { return in_order({&table, &matrix, &norm, &bias}); }
 };
 
-TEST(ShardedState, DrawsWeightsByNameWhateverTheOrder) {
+TEST(ShardedState, DrawsWeightsByNameWhateverTheOrderAndTheThreads) {
+  device::Pool one_thread(1);
+  device::Pool three_threads(3);
+  const device::Context ctx = device::cpu_context(one_thread);
+  const device::Context other = device::cpu_context(three_threads);
   Model one;
   ShardedState first(one.all(), false);
-  first.initialise(5);
+  first.initialise(ctx, 5);
   Model two;
   ShardedState second(two.in_order({&two.bias, &two.matrix, &two.norm, &two.table}), false);
-  second.initialise(5);
+  second.initialise(other, 5);
   EXPECT_EQ(bytes_of_tensor(first.master(one.matrix)), bytes_of_tensor(second.master(two.matrix)));
   EXPECT_EQ(bytes_of_tensor(first.master(one.table)), bytes_of_tensor(second.master(two.table)));
-  second.initialise(6);
+  second.initialise(other, 6);
   EXPECT_NE(bytes_of_tensor(first.master(one.matrix)), bytes_of_tensor(second.master(two.matrix)));
 }
 
 TEST(ShardedState, DrawsOfTheRightKindAndSpread) {
   Model model;
+  device::Pool pool(2);
   ShardedState state(model.all(), false);
-  state.initialise(1);
+  state.initialise(device::cpu_context(pool), 1);
   const Matrix draws = matrix_of(state.master(model.matrix));
   EXPECT_NEAR(std::sqrt(dot(draws, draws) / 700), 0.5, 0.05);
   EXPECT_EQ(matrix_of(state.master(model.norm)).values, std::vector<double>(10, 1));
@@ -133,7 +138,7 @@ TEST_P(Store, PublishesEveryFormOfEveryParameter) {
   const device::Context ctx = device::cpu_context(pool);
   Model model;
   ShardedState state(model.all(), false);
-  state.initialise(3);
+  state.initialise(ctx, 3);
   WeightStore store(model.all(), GetParam(), true, false);
   store.publish(ctx, state);
 

@@ -1,6 +1,7 @@
 #include "tests/reference/decoder.h"
 
 #include "tests/reference/operations.h"
+#include "tests/reference/streamed_attention.h"
 
 namespace boreal::reference {
 
@@ -8,7 +9,9 @@ namespace {
 
 // What a block's backward needs, kept by name of the equation above.
 struct BlockTrace {
-  Matrix x, n1, q, k, v, o, middle, n2, up, activated;
+  Matrix x, n1, q, k, v;
+  AttentionResult attended;
+  Matrix middle, n2, up, activated;
 };
 
 class Twin {
@@ -84,6 +87,7 @@ class Twin {
     return rotary(x, batch_.position, heads, shape_.rope_theta, direction);
   }
 
+  AttentionHeads heads() const { return {shape_.heads, shape_.kv_heads}; }
   std::string up_name() const { return shape_.llama ? "mlp.gate_up" : "mlp.up"; }
 
   Matrix block(const std::string& name, const Matrix& x, std::vector<BlockTrace>& traces) const {
@@ -97,8 +101,9 @@ class Twin {
     t.q = rotated(columns_of(qkv, 0, k_begin), shape_.heads, 1);
     t.k = rotated(columns_of(qkv, k_begin, v_begin), shape_.kv_heads, 1);
     t.v = columns_of(qkv, v_begin, qkv.columns);
-    t.o = attention({shape_.heads, shape_.kv_heads}, batch_.document, t.q, t.k, t.v).o;
-    t.middle = x + linear(name + "attention.out", t.o);
+    t.attended = shape_.streamed ? streamed_attention(heads(), t.q, t.k, t.v)
+                                 : attention(heads(), batch_.document, t.q, t.k, t.v);
+    t.middle = x + linear(name + "attention.out", t.attended.o);
     t.n2 = norm(name + "norm2", t.middle);
     t.up = linear(name + up_name(), t.n2);
     t.activated = shape_.llama ? swiglu(t.up) : gelu(t.up);
@@ -113,9 +118,10 @@ class Twin {
         shape_.llama ? swiglu_backward(d_activated, t.up) : gelu_backward(d_activated, t.up);
     const Matrix d_n2 = linear_backward(name + up_name(), d_up, t.n2);
     const Matrix d_middle = dy + norm_backward(name + "norm2", d_n2, t.middle);
-    const Matrix d_o = linear_backward(name + "attention.out", d_middle, t.o);
+    const Matrix d_o = linear_backward(name + "attention.out", d_middle, t.attended.o);
     const AttentionGradients d =
-        attention_backward({shape_.heads, shape_.kv_heads}, batch_.document, t.q, t.k, t.v, d_o);
+        shape_.streamed ? streamed_attention_backward(heads(), t.q, t.k, t.v, t.attended, d_o)
+                        : attention_backward(heads(), batch_.document, t.q, t.k, t.v, d_o);
     const Matrix d_qkv =
         beside(beside(rotated(d.dq, shape_.heads, -1), rotated(d.dk, shape_.kv_heads, -1)), d.dv);
     const Matrix d_n1 = linear_backward(name + "attention.qkv", d_qkv, t.n1);

@@ -30,6 +30,7 @@ struct DecoderShape {
   double norm_eps = 1e-5;
   double rope_theta = 10000;
   bool tied = true;
+  bool streamed = false;  // one document, too long for a T x T matrix (streamed_attention.h)
 };
 
 struct DecoderBatch {

@@ -9,8 +9,12 @@ Matrix matmul(const Matrix& a, const Matrix& b) {
   CHECK_EQ(a.columns, b.rows);
   Matrix c(a.rows, b.columns);
   for (std::int64_t i = 0; i < a.rows; ++i)
-    for (std::int64_t k = 0; k < a.columns; ++k)
-      for (std::int64_t j = 0; j < b.columns; ++j) c(i, j) += a(i, k) * b(k, j);
+    for (std::int64_t k = 0; k < a.columns; ++k) {
+      const double factor = a(i, k);
+      const double* from = b.values.data() + k * b.columns;
+      double* to = c.values.data() + i * c.columns;
+      for (std::int64_t j = 0; j < b.columns; ++j) to[j] += factor * from[j];
+    }
   return c;
 }
 

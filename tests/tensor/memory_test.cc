@@ -1,6 +1,8 @@
 #include "tensor/memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,6 +19,41 @@ TEST(Block, IsZeroedAlignedAndLargeEnough) {
                             [](std::byte b) { return b == std::byte{0}; }));
   }
   EXPECT_EQ(Block(0).data(), nullptr);
+}
+
+TEST(Block, ThatIsLargeBeginsOnAHugePageAndTakesNoMoreThanItSays) {
+  for (const std::int64_t bytes : {2 << 20, (2 << 20) + 64, (7 << 20) + 4096 + 64}) {
+    const Block block(bytes);
+    EXPECT_EQ(block.bytes(), bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block.data()) % (2 << 20), 0U);
+    std::memset(block.data(), 1, static_cast<std::size_t>(bytes));  // all of it is there
+  }
+  // What was taken to align them is given back, and they are too.
+  for (int i = 0; i < 100'000; ++i) const Block block(3 << 20);
+}
+
+TEST(Block, ThatGetsNoHugePagesIsMadeOfOrdinaryOnes) {
+  ASSERT_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+  {
+    const Block block(8 << 20);
+    std::memset(block.data(), 1, static_cast<std::size_t>(block.bytes()));
+    EXPECT_EQ(std::count(block.data(), block.data() + block.bytes(), std::byte{1}), 8 << 20);
+  }
+  ASSERT_EQ(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+}
+
+TEST(FirstTouch, PutsEveryPageInPlaceAndKeepsItsValues) {
+  device::Pool pool(3);
+  const device::Context ctx = device::cpu_context(pool);
+  const std::int64_t bytes = (5 << 20) + 4096 + 64;
+  const Block block(bytes);
+  block.data()[7] = std::byte{3};
+  first_touch(ctx, block);
+  std::vector<unsigned char> present(static_cast<std::size_t>(bytes / 4096 + 1));
+  ASSERT_EQ(mincore(block.data(), static_cast<std::size_t>(bytes), present.data()), 0);
+  EXPECT_TRUE(std::ranges::all_of(present, [](unsigned char page) { return (page & 1) != 0; }));
+  EXPECT_EQ(block.data()[7], std::byte{3});
+  EXPECT_EQ(std::count(block.data(), block.data() + bytes, std::byte{0}), bytes - 1);
 }
 
 TEST(Block, MovesWithItsMemory) {

@@ -143,7 +143,7 @@ std::vector<float> GoldenModel::logits(const tokens::Batch& batch) const {
                 .id = Tensor(id.data(), DType::i32, Shape{count}),
                 .position = Tensor(position.data(), DType::i32, Shape{count}),
                 .keys_max = batch.sequence};
-  spans_of(batch, rows.spans);
+  spans_of(batch, 0, batch.rows, rows.spans);
   const std::int64_t vocab = replica_->model().config().vocab;
   std::vector<float> logits(static_cast<std::size_t>(count * vocab));
   const Tensor out(logits.data(), DType::f32, Shape{count, vocab});

@@ -54,7 +54,7 @@ class MeshCheckpoint : public testing::TestWithParam<std::string> {
     TrainInput input;
     TrainOptions options{.out = join_path(dir, to), .spec_hash = "spec"};
     if (from.empty()) {
-      replica.state().initialise(5);
+      replica.state().initialise(replica.ctx(), 5);
       // Moments are no function of the mesh if they are drawn by place in the whole parameter.
       for (const parallel::Part& part : replica.state().layout().parts()) {
         auto* first = static_cast<float*>(replica.state().first_moment(part).data);

@@ -106,7 +106,7 @@ MeshOutcome run(dist::World& world, const MeshJob& job) {
                    .sequence_parallel = job.mesh.sequence_parallel,
                    .bucket_elements = job.bucket_elements},
                   pool, *mesh);
-  replica.state().initialise(9);
+  replica.state().initialise(replica.ctx(), 9);
   replica.publish();
   const Rng rng(static_cast<std::uint64_t>(world.rank()), "delays", "");
   std::uint64_t delays = 0;

@@ -74,7 +74,7 @@ reference::Parameters weights_of(Replica& replica) {
 TEST(SpansOf, EndsADocumentWhereTheNextOneOrTheRowBegins) {
   const Batch batch = batch_of("batch", {{3, 5}, {8}, {1, 6, 1}}, 10);
   std::vector<kernels::AttentionSpan> spans(3);  // what was there is gone
-  spans_of(batch, spans);
+  spans_of(batch, 0, batch.rows, spans);
   std::vector<std::pair<std::int64_t, std::int64_t>> got;
   for (const auto& span : spans) {
     EXPECT_EQ(span.query_row, span.kv_row);
@@ -96,7 +96,7 @@ class ReplicaTest : public testing::TestWithParam<std::string> {
     plan::StepShape with_threads = shape;
     with_threads.threads = pool.threads();
     auto replica = std::make_unique<Replica>(config(dtype), with_threads, pool);
-    replica->state().initialise(9);
+    replica->state().initialise(replica->ctx(), 9);
     replica->publish();
     return replica;
   }

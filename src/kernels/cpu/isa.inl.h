@@ -2,7 +2,6 @@
 #pragma once
 
 #include "kernels/cpu/activation.inl.h"
-#include "kernels/cpu/attention.inl.h"
 #include "kernels/cpu/attention_backward.inl.h"
 #include "kernels/cpu/attention_forward.inl.h"
 #include "kernels/cpu/draw.inl.h"
