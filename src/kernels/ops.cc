@@ -16,31 +16,30 @@ constexpr std::int64_t kFlatGrain = 4096;
 
 void rope(const Context& ctx, Tensor x, const Tensor& position, const Tensor& cos_sin,
           std::int64_t heads, Rotation rotation) {
-  CHECK_EQ(x.columns(), heads * cos_sin.columns());
+  CHECK_EQ(x.columns() % heads, 0);
+  const std::int64_t head_dim = x.columns() / heads;
+  CHECK_LE(cos_sin.columns(), head_dim);
   CHECK_EQ(position.elements(), x.rows());
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).rope[index(x.dtype)];
   const float sign = rotation == Rotation::forward ? 1.0F : -1.0F;
   ctx.pool->split(x.rows(), kRowGrain, [&](std::int64_t b, std::int64_t e) {
-    run(row(x, b), x.row_stride, ids(position) + b, floats(cos_sin), e - b, heads,
+    run(row(x, b), x.row_stride, ids(position) + b, floats(cos_sin), e - b, heads, head_dim,
         cos_sin.columns(), sign);
   });
 }
 
-void rope_table(const Context& ctx, double theta, Tensor cos_sin) {
-  if (ctx.is_meta()) return;
+void rope_table(const Context& ctx, std::span<const float> frequency, Tensor cos_sin) {
   const std::int64_t half = cos_sin.columns() / 2;
+  CHECK_EQ(static_cast<std::int64_t>(frequency.size()), half);
+  if (ctx.is_meta()) return;
   float* out = floats(cos_sin);
-  for (std::int64_t i = 0; i < half; ++i) {
-    // The frequency is rounded to fp32 before it meets the position, as the published models do.
-    const auto frequency = static_cast<float>(
-        std::pow(theta, -static_cast<double>(2 * i) / static_cast<double>(2 * half)));
-    for (std::int64_t p = 0; p < cos_sin.rows(); ++p) {
-      const float angle = static_cast<float>(p) * frequency;
+  for (std::int64_t p = 0; p < cos_sin.rows(); ++p)
+    for (std::int64_t i = 0; i < half; ++i) {
+      const float angle = static_cast<float>(p) * frequency[static_cast<std::size_t>(i)];
       out[p * 2 * half + i] = std::cos(angle);
       out[p * 2 * half + half + i] = std::sin(angle);
     }
-  }
 }
 
 void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool accumulate,

@@ -6,6 +6,8 @@
 // tests/reference/. Thread rule: the thread that owns ctx.pool.
 #pragma once
 
+#include <span>
+
 #include "device/context.h"
 #include "tensor/tensor.h"
 
@@ -48,13 +50,13 @@ void layer_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, 
                          const Tensor& mean, const Tensor& rstd, const Tensor* dres, Tensor dx,
                          const NormWeights* weights = nullptr, double offset = 0);
 
-// In place on [rows, heads * dim] (any row stride). cos_sin fp32 [positions, dim]: cosines of dim /
-// 2 angles, then sines.
+// In place on [rows, heads * head_dim] (any row stride): the first dim features of each head turn,
+// dim = cos_sin's columns. cos_sin fp32 [positions, dim]: cosines of dim / 2 angles, then sines.
 enum class Rotation { forward, backward };
 void rope(const Context& ctx, Tensor x, const Tensor& position, const Tensor& cos_sin,
           std::int64_t heads, Rotation rotation);
-// Fills cos_sin for the base theta.
-void rope_table(const Context& ctx, double theta, Tensor cos_sin);
+// Fills cos_sin: angle i of position p is p * frequency[i].
+void rope_table(const Context& ctx, std::span<const float> frequency, Tensor cos_sin);
 
 // gelu: by tanh; gelu_erf: exact. swiglu and geglu (GELU by tanh) take gate | up [rows, 2 ffn] and
 // give f(gate) * up.

@@ -12,6 +12,13 @@ using tensor::Tensor;
 
 namespace {
 
+// Of the compute type, as the published models have it.
+double embedding_scale(const DecoderConfig& c) {
+  if (!c.scaled_embedding) return 1;
+  const auto root = static_cast<float>(std::sqrt(static_cast<double>(c.hidden)));
+  return static_cast<double>(c.dtype == DType::bf16 ? to_float(to_bf16(root)) : root);
+}
+
 nn::BlockOptions block_options(const DecoderConfig& c, std::int64_t index, bool sequence_parallel) {
   const std::string name = fmt::format("blocks.{}", index);
   // The two projections that write to the residual stream start smaller, so that its variance does
@@ -19,13 +26,22 @@ nn::BlockOptions block_options(const DecoderConfig& c, std::int64_t index, bool 
   const double out_std = c.init_std / std::sqrt(2.0 * static_cast<double>(c.layers));
   return {.name = name,
           .norm = c.norm,
+          .placement = c.placement,
           .norm_eps = c.norm_eps,
+          .norm_plus_one = c.norm_plus_one,
           .attention = {.name = name + ".attention",
                         .hidden = c.hidden,
                         .heads = c.heads,
                         .kv_heads = c.kv_heads,
                         .head_dim = c.head_dim(),
-                        .bias = c.bias,
+                        .bias = c.qkv_bias,
+                        .out_bias = c.bias,
+                        .scale = c.attention.scalar > 0 ? 1 / std::sqrt(c.attention.scalar) : 0,
+                        .window = c.attention.window_of(index),
+                        .soft_cap = c.attention.soft_cap,
+                        .alibi = c.position == PositionKind::alibi,
+                        .qk_norm = c.attention.qk_norm,
+                        .norm_eps = c.norm_eps,
                         .init_std = c.init_std,
                         .out_init_std = out_std},
           .mlp = {.name = name + ".mlp",
@@ -47,13 +63,16 @@ Decoder::Decoder(const DecoderConfig& config, const dist::Group& tp, bool sequen
       embedding_({.name = "embedding",
                   .vocab = config.vocab,
                   .hidden = config.hidden,
-                  .positions = config.rotary ? 0 : config.context,
+                  .positions = config.position == PositionKind::learned ? config.context : 0,
                   .tied = config.tied,
+                  .scale = embedding_scale(config),
                   .init_std = config.init_std},
                  tp_),
       head_({.name = "head",
              .norm = config.norm,
              .norm_eps = config.norm_eps,
+             .norm_plus_one = config.norm_plus_one,
+             .soft_cap = config.logit_soft_cap,
              .hidden = config.hidden,
              .vocab = config.vocab,
              .init_std = config.init_std},
@@ -73,7 +92,14 @@ Decoder::Decoder(const DecoderConfig& config, const dist::Group& tp, bool sequen
   visit(head_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
     parameters_[i]->index = static_cast<std::int64_t>(i);
-  if (config.rotary) rotary_ = nn::Rotary(config.context, config.head_dim(), config.rope_theta);
+  nn::RotaryOptions rope = config.rope;
+  rope.dim = config.rotary_dim();
+  if (rope.dim > 0) rotary_ = nn::Rotary(config.context, rope);
+}
+
+std::int64_t DecoderConfig::rotary_dim() const {
+  if (position != PositionKind::rotary) return 0;
+  return static_cast<std::int64_t>(static_cast<double>(head_dim()) * rotary_percent);
 }
 
 std::int64_t Decoder::parameter_count() const {
@@ -86,7 +112,13 @@ double Decoder::flops_per_token(std::int64_t sequence) const {
   double matrices = 0;
   for (const nn::Parameter* parameter : parameters_)
     if (parameter->multiplied) matrices += static_cast<double>(parameter->shape.elements());
-  return 6 * matrices + 6 * static_cast<double>(config_.layers * sequence * config_.hidden);
+  double keys = 0;
+  const auto length = static_cast<double>(sequence);
+  for (std::int64_t i = 0; i < config_.layers; ++i) {
+    const auto window = static_cast<double>(config_.attention.window_of(i));
+    keys += window > 0 && window < length ? window - window * window / (2 * length) : length / 2;
+  }
+  return 6 * matrices + 12 * keys * static_cast<double>(config_.heads * config_.head_dim());
 }
 
 void Decoder::prepare(const device::Context& ctx) {

@@ -18,26 +18,57 @@
 
 namespace boreal::model {
 
+// learned: rows added to the embedding. alibi: attention falls off with distance (Press et al.
+// 2022).
+enum class PositionKind : std::uint8_t { rotary, learned, alibi };
+
+// What attention has beside grouped queries.
+struct AttentionFeatures {
+  nn::HeadNormKind qk_norm = nn::HeadNormKind::none;
+  double scalar = 0;        // scores are divided by its root; 0: by that of the head size
+  double soft_cap = 0;      // 0: none
+  std::int64_t window = 0;  // keys that a query of a windowed layer sees; 0: no layer has one
+  // Windowed are layer window_begin and every window_period-th behind it.
+  std::int64_t window_begin = 0;
+  std::int64_t window_period = 1;
+
+  // 0: all keys.
+  std::int64_t window_of(std::int64_t layer) const {
+    const bool windowed = layer >= window_begin && (layer - window_begin) % window_period == 0;
+    return windowed ? window : 0;
+  }
+};
+
 struct DecoderConfig {
   std::string family;
   std::int64_t hidden = 0;
   std::int64_t layers = 0;
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
+  std::int64_t head_size = 0;  // 0: hidden / heads
   std::int64_t ffn = 0;
   std::int64_t vocab = 0;
   std::int64_t context = 0;  // longest sequence
   DType dtype = DType::bf16;
   nn::NormKind norm = nn::NormKind::rms;
   double norm_eps = 1e-5;
+  bool norm_plus_one = false;  // norms keep their distance from one
+  nn::NormPlacement placement = nn::NormPlacement::before;
   nn::MlpKind mlp = nn::MlpKind::swiglu;
-  bool bias = false;
-  bool rotary = true;  // else learned positions
-  double rope_theta = 10000;
+  bool qkv_bias = false;
+  bool bias = false;  // of the other matrices of a block
+  AttentionFeatures attention;
+  PositionKind position = PositionKind::rotary;
+  double rotary_percent = 1;      // share of a head's features that turn
+  nn::RotaryOptions rope;         // but for its dim, which follows from the above
+  bool scaled_embedding = false;  // token rows times the root of hidden
+  double logit_soft_cap = 0;      // 0: none
   bool tied = true;
   double init_std = 0.02;
 
-  std::int64_t head_dim() const { return hidden / heads; }
+  std::int64_t head_dim() const { return head_size > 0 ? head_size : hidden / heads; }
+  // Features of a head that turn; 0: not by rotary positions.
+  std::int64_t rotary_dim() const;
 };
 
 // What train() keeps from call to call, so that a step allocates nothing; made by
@@ -63,7 +94,8 @@ class Decoder {
   const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
   std::int64_t parameter_count() const;  // of all ranks
   // FLOPs of one token of training: 6 x (matrices with the head, without the embedding's gather) +
-  // 6 x layers x T x d (causal).
+  // 12 x (keys that a query sees, mean over the sequence: T / 2, or less with a window) x heads x
+  // head size, summed over the layers.
   double flops_per_token(std::int64_t sequence) const;
 
   // Of the tables that prepare() computes.

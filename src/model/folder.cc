@@ -1,6 +1,8 @@
 #include "model/folder.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "ckpt/checkpoint.h"
 
@@ -20,6 +22,29 @@ Status check_folder(Env& env, const std::string& folder) {
   if (is_checkpoint(env, folder) || env.exists(join_path(folder, "config.json"))) return Done{};
   return refused("{}: neither a checkpoint (no {}) nor a Hugging Face folder (no config.json)",
                  folder, ckpt::kManifestName);
+}
+
+// A checkpoint's weights go by their own names, and beside them lie the optimizer's under others.
+Status check_no_more(const ckpt::Checkpoint& checkpoint, const Decoder& model) {
+  std::set<std::string> known;
+  for (const nn::Parameter* p : model.parameters()) known.insert(p->name);
+  for (const ckpt::TensorRecord& record : checkpoint.tensors())
+    for (const char* part : {"embedding.", "blocks.", "head."})
+      if (record.name.starts_with(part) && !known.contains(record.name))
+        return refused(
+            "{}: tensor \"{}\" belongs to no part of the {} model that its config.json describes",
+            checkpoint.dir(), record.name, model.config().family);
+  return Done{};
+}
+
+Status check_finite(const std::string& folder, const nn::Parameter& p, const tensor::Tensor& x) {
+  const auto* values = static_cast<const float*>(x.data);
+  for (std::int64_t i = 0; i < x.elements(); ++i)
+    if (!std::isfinite(values[i]))
+      return refused(
+          "{}: tensor \"{}\" holds {} at element {}; was the run that wrote it diverging?", folder,
+          p.name, values[i], i);
+  return Done{};
 }
 
 }  // namespace
@@ -47,8 +72,11 @@ Status read_weights(Env& env, const std::string& folder, const Decoder& model,
   RETURN_IF_ERROR(check_folder(env, folder));
   if (!is_checkpoint(env, folder)) return read_hf_weights(env, folder, model, memory);
   ASSIGN_OR_RETURN(auto checkpoint, ckpt::Checkpoint::open(env, folder));
-  for (const nn::Parameter* p : model.parameters())
+  RETURN_IF_ERROR(check_no_more(checkpoint, model));
+  for (const nn::Parameter* p : model.parameters()) {
     RETURN_IF_ERROR(checkpoint.read(p->name, memory(*p)));
+    RETURN_IF_ERROR(check_finite(folder, *p, memory(*p)));
+  }
   return Done{};
 }
 
@@ -57,10 +85,12 @@ Status read_weights(Env& env, const std::string& folder, const Decoder& model,
   RETURN_IF_ERROR(check_folder(env, folder));
   if (is_checkpoint(env, folder)) {
     ASSIGN_OR_RETURN(auto checkpoint, ckpt::Checkpoint::open(env, folder));
+    RETURN_IF_ERROR(check_no_more(checkpoint, model));
     for (const nn::Parameter* p : model.parameters()) {
       const tensor::Block memory(p->shape.elements() * 4);
       const tensor::Tensor whole(memory.data(), DType::f32, p->shape);
       RETURN_IF_ERROR(checkpoint.read(p->name, whole));
+      RETURN_IF_ERROR(check_finite(folder, *p, whole));
       take(*p, whole);
     }
     return Done{};

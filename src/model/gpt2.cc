@@ -1,20 +1,23 @@
-#include "model/gpt2.h"
-
+// GPT-2 (Radford et al. 2019): LayerNorm, learned positions, biases, GELU by tanh, tied head.
 #include <nlohmann/json.hpp>
 
-namespace boreal::model::gpt2 {
+#include "model/families.h"
 
-DecoderConfig config_of(const spec::ModelSpec& spec) {
+namespace boreal::model {
+
+namespace {
+
+DecoderConfig defaults(const spec::ModelSpec& spec) {
   DecoderConfig c;
   c.ffn = spec.ffn > 0 ? spec.ffn : 4 * spec.hidden;
   c.norm = nn::NormKind::layer;
   c.mlp = nn::MlpKind::gelu;
-  c.bias = true;
-  c.rotary = false;
+  c.qkv_bias = c.bias = true;
+  c.position = PositionKind::learned;
   return c;
 }
 
-nlohmann::ordered_json hf_config(const DecoderConfig& c) {
+nlohmann::ordered_json to_hf(const DecoderConfig& c) {
   return {{"architectures", {"GPT2LMHeadModel"}},
           {"model_type", "gpt2"},
           {"n_embd", c.hidden},
@@ -30,32 +33,28 @@ nlohmann::ordered_json hf_config(const DecoderConfig& c) {
           {"vocab_size", c.vocab}};
 }
 
-Result<DecoderConfig> from_hf(const nlohmann::json& j, const std::string& name) {
-  DecoderConfig c = config_of({});
-  c.hidden = j.at("n_embd");
-  c.ffn = j.contains("n_inner") && !j["n_inner"].is_null() ? j["n_inner"].get<std::int64_t>()
-                                                           : 4 * c.hidden;
-  c.layers = j.at("n_layer");
-  c.heads = j.at("n_head");
-  c.kv_heads = c.heads;
-  c.context = j.value("n_positions", 1024);
-  c.norm_eps = j.value("layer_norm_epsilon", 1e-5);
-  c.vocab = j.at("vocab_size");
-  c.tied = j.value("tie_word_embeddings", true);
-  if (const auto act = j.value("activation_function", std::string("gelu_new"));
-      act != "gelu_new" && act != "gelu_pytorch_tanh")
-    return refused("{}: activation_function is \"{}\"; the gpt2 family here has \"gelu_new\"", name,
-                   act);
-  if (!j.value("scale_attn_weights", true) || j.value("scale_attn_by_inverse_layer_idx", false))
-    return refused(
-        "{}: attention is not scaled by 1 / sqrt(head size) alone; the gpt2 family here is", name);
+DecoderConfig from_hf(HfConfig& j) {
+  DecoderConfig c = defaults({});
+  c.hidden = j.whole("n_embd");
+  c.ffn = j.whole("n_inner", 4 * c.hidden);
+  c.layers = j.whole("n_layer");
+  c.heads = c.kv_heads = j.whole("n_head");
+  c.context = j.whole("n_positions", 1024);
+  c.norm_eps = j.number("layer_norm_epsilon", 1e-5);
+  c.vocab = j.whole("vocab_size");
+  c.tied = j.flag("tie_word_embeddings", true);
+  j.one_of("activation_function", {"gelu_new", "gelu_pytorch_tanh"}, "gelu_new");
+  j.only("scale_attn_weights", true, true);
+  j.only("scale_attn_by_inverse_layer_idx", false, false);
+  j.only("add_cross_attention", false, false);
   return c;
 }
 
 std::vector<HfTensor> tensors(const DecoderConfig& c) {
   std::vector<HfTensor> all;
   all.push_back({"transformer.wte.weight", "embedding.weight", 0, c.vocab});
-  all.push_back({"transformer.wpe.weight", "embedding.positions", 0, c.context});
+  if (c.position == PositionKind::learned)
+    all.push_back({"transformer.wpe.weight", "embedding.positions", 0, c.context});
   const auto pair = [&](const std::string& hf, const std::string& our, std::int64_t rows,
                         bool matrix) {
     all.push_back({hf + ".weight", our + ".weight", 0, rows, matrix});
@@ -77,4 +76,14 @@ std::vector<HfTensor> tensors(const DecoderConfig& c) {
   return all;
 }
 
-}  // namespace boreal::model::gpt2
+}  // namespace
+
+const Family kGpt2 = {.name = "gpt2",
+                      .hf_type = "gpt2",
+                      .choices = {.kv_heads = false},
+                      .defaults = defaults,
+                      .to_hf = to_hf,
+                      .from_hf = from_hf,
+                      .tensors = tensors};
+
+}  // namespace boreal::model

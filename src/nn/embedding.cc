@@ -1,5 +1,6 @@
 #include "nn/embedding.h"
 
+#include "kernels/family_ops.h"
 #include "kernels/ops.h"
 
 namespace boreal::nn {
@@ -20,6 +21,7 @@ Embedding::Embedding(const EmbeddingOptions& options, const dist::Group& group)
                  .init_std = options.init_std,
                  .gathered = true},
       has_positions_(options.positions > 0),
+      scale_(options.scale),
       group_(group) {
   positions_.segments = {
       {.begin = 0, .count = options.positions, .first_holder = group.rank() == 0}};
@@ -38,6 +40,7 @@ void Embedding::forward(const Pass& pass, Tensor x) const {
                        table_.segments[0].begin);
   pass.weights.release(table_);
   sequence.sum(partial, x);
+  if (scale_ != 1) kernels::affine(pass.ctx, x, scale_, 0, x);
   if (!has_positions_) return;
   kernels::gather_rows(pass.ctx, pass.weights.acquire_plain(positions_),
                        sequence.own(pass.rows.position), true, x);
@@ -49,7 +52,12 @@ void Embedding::backward_weight(const Pass& pass, const Tensor& dx) const {
   const ScratchScope scope(pass.arena);
   const dist::Sequence sequence(pass.ctx, pass.arena, group_, pass.sequence_parallel);
   const Tensor whole = sequence.gather(dx, pass.rows.count);
-  kernels::scatter_rows(pass.ctx, whole, pass.rows.id, pass.gradients->gradient(table_),
+  Tensor scaled = whole;
+  if (scale_ != 1) {
+    scaled = pass.scratch(dx.dtype, whole.shape);
+    kernels::affine(pass.ctx, whole, scale_, 0, scaled);
+  }
+  kernels::scatter_rows(pass.ctx, scaled, pass.rows.id, pass.gradients->gradient(table_),
                         table_.segments[0].begin);
   if (has_positions_)
     kernels::scatter_rows(pass.ctx, whole, pass.rows.position,

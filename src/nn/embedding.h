@@ -14,6 +14,7 @@ struct EmbeddingOptions {
   std::int64_t hidden = 0;
   std::int64_t positions = 0;  // learned positions; 0: none
   bool tied = true;            // the head multiplies by this table
+  double scale = 1;            // of the token rows
   double init_std = 0.02;
 };
 
@@ -32,6 +33,7 @@ class Embedding {
   Parameter table_;
   Parameter positions_;
   bool has_positions_;
+  double scale_;
   const dist::Group& group_;
 };
 

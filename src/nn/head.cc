@@ -23,13 +23,14 @@ Tensor part(const Tensor& vector, std::int64_t begin, std::int64_t end) {
 Head::Head(const HeadOptions& options, const Parameter* tied, const dist::Group& group,
            LayerIds& ids)
     : norm_(options.name + ".norm", options.norm, options.hidden, options.norm_eps, group, true,
-            ids),
+            ids, options.norm_plus_one),
       own_{.name = options.name + ".weight",
            .shape = Shape{options.vocab, options.hidden},
            .init_std = options.init_std,
            .multiplied = true,
            .segments = {even_part(options.vocab, group)}},
       tied_(tied),
+      soft_cap_(options.soft_cap),
       group_(group) {}
 
 void Head::visit(std::vector<Parameter*>& parameters) {
@@ -87,7 +88,7 @@ void Head::loss_of(const Pass& pass, const Chunk& at, Tensor* d_whole) const {
     const Tensor d_padded = kernels::over_logits(logits, at.x.dtype, padded);
     const Tensor d_logits = d_padded.column_slice(0, vocab);
     kernels::cross_entropy_gradient(pass.ctx, logits, at.target, first_id(), at.seed, lse, d_logits,
-                                    {.z_loss = at.z_loss});
+                                    {.soft_cap = soft_cap_, .z_loss = at.z_loss});
     if (padded != vocab) kernels::fill_zero(pass.ctx, d_padded.column_slice(vocab, padded));
     // The norm's backward is linear in dy: each rank takes its part of the sum through it.
     const Tensor d_normed = pass.scratch(at.x.dtype, chunk.shape);
@@ -112,7 +113,8 @@ void Head::cross_entropy(const Pass& pass, const Chunk& at, const Tensor& logits
   const Tensor sums = pass.scratch(DType::f32, Shape{2, n});
   const Tensor sum = sums.row_slice(0, 1).reshaped(Shape{n});
   const Tensor picked = sums.row_slice(1, 2).reshaped(Shape{n});
-  kernels::softmax_sums(pass.ctx, logits, at.target, first_id(), own_max, sum, picked);
+  kernels::softmax_sums(pass.ctx, logits, at.target, first_id(), own_max, sum, picked,
+                        {.soft_cap = soft_cap_});
   kernels::convert(pass.ctx, own_max, max);
   group_.all_reduce(pass.ctx, max, dist::Reduce::max).wait();
   kernels::rescale_sums(pass.ctx, own_max, max, sum);
@@ -130,6 +132,7 @@ void Head::logits(const Pass& pass, const Tensor& x, const Tensor& row, Tensor l
   const dist::Sequence sequence(pass.ctx, pass.arena, group_, false);
   const Tensor piece = sequence.column_piece(logits);
   kernels::gemm(pass.ctx, normed, pass.weights.acquire_packed(matrix(), Form::forward), piece);
+  if (soft_cap_ > 0) kernels::soft_cap(pass.ctx, piece, soft_cap_);
   pass.weights.release(matrix());
   sequence.gather_columns(piece, logits);
 }

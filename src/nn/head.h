@@ -14,6 +14,8 @@ struct HeadOptions {
   std::string name;
   NormKind norm = NormKind::rms;
   double norm_eps = 1e-5;
+  bool norm_plus_one = false;
+  double soft_cap = 0;  // of the logits; 0: none
   std::int64_t hidden = 0;
   std::int64_t vocab = 0;
   double init_std = 0.02;
@@ -59,6 +61,7 @@ class Head {
   Norm norm_;
   Parameter own_;
   const Parameter* tied_;
+  double soft_cap_;
   const dist::Group& group_;
 };
 

@@ -14,7 +14,7 @@ enum Slot : std::size_t { kUp };
 // Rows of the first matrix: all of gate and then all of up, each cut on its own.
 std::vector<Segment> up_segments(const MlpOptions& o, const dist::Group& group) {
   std::vector<Segment> rows = {even_part(o.ffn, group)};
-  if (o.kind == MlpKind::swiglu) rows.push_back(even_part(o.ffn, group, o.ffn));
+  if (kernels::gated(o.kind)) rows.push_back(even_part(o.ffn, group, o.ffn));
   return rows;
 }
 }  // namespace
@@ -22,9 +22,9 @@ std::vector<Segment> up_segments(const MlpOptions& o, const dist::Group& group) 
 Mlp::Mlp(const MlpOptions& options, const dist::Group& group, LayerIds& ids)
     : kind_(options.kind),
       ffn_(even_part(options.ffn, group).count),
-      up_({.name = options.name + (options.kind == MlpKind::swiglu ? ".gate_up" : ".up"),
+      up_({.name = options.name + (kernels::gated(options.kind) ? ".gate_up" : ".up"),
            .in_features = options.hidden,
-           .out_features = options.kind == MlpKind::swiglu ? 2 * options.ffn : options.ffn,
+           .out_features = kernels::gated(options.kind) ? 2 * options.ffn : options.ffn,
            .bias = options.bias,
            .init_std = options.init_std,
            .cut = Cut::outputs,
@@ -45,20 +45,13 @@ void Mlp::visit(std::vector<Parameter*>& parameters) {
   down_.visit(parameters);
 }
 
-void Mlp::activate(const Pass& pass, const Tensor& up, Tensor activated) const {
-  if (kind_ == MlpKind::swiglu)
-    kernels::swiglu(pass.ctx, up, activated);
-  else
-    kernels::gelu(pass.ctx, up, activated);
-}
-
-void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor& residual, Tensor y) const {
+void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor* residual, Tensor y) const {
   const Tensor up = pass.keep(x.dtype, Shape{pass.rows.count, up_width()});
   const Tensor activated = pass.keep_cheap(x.dtype, Shape{pass.rows.count, ffn_});
   up_.forward(pass, x, up);
-  activate(pass, up, activated);
+  kernels::activation(pass.ctx, kind_, up, activated);
   if (pass.tape != nullptr) pass.tape->put(id_, kUp, up);
-  down_.forward(pass, activated, y, &residual);
+  down_.forward(pass, activated, y, residual);
 }
 
 void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
@@ -70,10 +63,7 @@ void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
     const ScratchScope scope(pass.arena);
     const Tensor d_activated = pass.scratch(dy.dtype, Shape{pass.rows.count, ffn_});
     down_.backward_input(pass, whole_dy, d_activated);
-    if (kind_ == MlpKind::swiglu)
-      kernels::swiglu_backward(pass.ctx, d_activated, up, d_up);
-    else
-      kernels::gelu_backward(pass.ctx, d_activated, up, d_up);
+    kernels::activation_backward(pass.ctx, kind_, d_activated, up, d_up);
   }
   up_.backward_input(pass, d_up, dx);
 }
@@ -88,7 +78,7 @@ void Mlp::backward_weight(const Pass& pass) const {
     if (pass.drop_cheap) {
       const Tensor& up = pass.tape->get(id_, kUp);
       const Tensor activated = pass.scratch(up.dtype, Shape{pass.rows.count, ffn_});
-      activate(pass, up, activated);
+      kernels::activation(pass.ctx, kind_, up, activated);
       down_.restore_input(pass, activated);
     }
     down_.backward_weight(pass);

@@ -1,12 +1,13 @@
-// Mlp: SwiGLU (gate and up fused in one matrix: rows of gate, then rows of up) or GELU, then the
-// projection back.
+// Mlp: SwiGLU or GeGLU (gate and up fused in one matrix: rows of gate, then rows of up) or GELU,
+// then the projection back. GELU is by tanh but for gelu_erf.
 #pragma once
 
+#include "kernels/ops.h"
 #include "nn/linear.h"
 
 namespace boreal::nn {
 
-enum class MlpKind : std::uint8_t { swiglu, gelu };
+using MlpKind = kernels::Activation;
 
 struct MlpOptions {
   std::string name;
@@ -22,8 +23,8 @@ class Mlp {
  public:
   Mlp(const MlpOptions& options, const dist::Group& group, LayerIds& ids);
 
-  // y = mlp(x) + residual.
-  void forward(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor& residual,
+  // y = mlp(x) (+ residual).
+  void forward(const Pass& pass, const tensor::Tensor& x, const tensor::Tensor* residual,
                tensor::Tensor y) const;
   void backward_input(const Pass& pass, const tensor::Tensor& dy, tensor::Tensor dx) const;
   // x of the last forward, made again where the pass drops it; before backward_weight.
@@ -33,8 +34,7 @@ class Mlp {
   void visit(std::vector<Parameter*>& parameters);
 
  private:
-  void activate(const Pass& pass, const tensor::Tensor& up, tensor::Tensor activated) const;
-  std::int64_t up_width() const { return kind_ == MlpKind::swiglu ? 2 * ffn_ : ffn_; }
+  std::int64_t up_width() const { return kernels::gated(kind_) ? 2 * ffn_ : ffn_; }
 
   MlpKind kind_;
   std::int64_t ffn_;  // what this rank computes of it

@@ -13,11 +13,15 @@ enum Slot : std::size_t { kInput, kScale, kMean };
 }
 
 Norm::Norm(const std::string& name, NormKind kind, std::int64_t width, double eps,
-           const dist::Group& group, bool summed, LayerIds& ids)
-    : weight_{.name = name + ".weight", .shape = Shape{width}, .init = Init::ones, .decay = false},
+           const dist::Group& group, bool summed, LayerIds& ids, bool plus_one)
+    : weight_{.name = name + ".weight",
+              .shape = Shape{width},
+              .init = plus_one ? Init::zeros : Init::ones,
+              .decay = false},
       bias_{.name = name + ".bias", .shape = Shape{width}, .init = Init::zeros, .decay = false},
       kind_(kind),
       eps_(eps),
+      offset_(plus_one ? 1 : 0),
       id_(ids.next()) {
   const Segment all{.begin = 0,
                     .count = width,
@@ -34,6 +38,7 @@ void Norm::visit(std::vector<Parameter*>& parameters) {
 }
 
 void Norm::forward(const Pass& pass, const Tensor& x, Tensor y) const {
+  const ScratchScope scope(pass.arena);
   Tensor rstd;
   Tensor mean;
   const bool keep = pass.tape != nullptr;
@@ -44,7 +49,7 @@ void Norm::forward(const Pass& pass, const Tensor& x, Tensor y) const {
   }
   const Tensor w = pass.weights.acquire_plain(weight_);
   if (kind_ == NormKind::rms) {
-    kernels::rms_norm(pass.ctx, x, w, y, keep ? &rstd : nullptr, eps_);
+    kernels::rms_norm(pass.ctx, x, w, y, keep ? &rstd : nullptr, eps_, {.offset = offset_});
   } else {
     if (keep) {
       mean = pass.keep(DType::f32, Shape{x.rows()});
@@ -62,7 +67,7 @@ Tensor Norm::again(const Pass& pass) const {
   const Tensor y = pass.scratch(x.dtype, x.shape);
   const Tensor w = pass.weights.acquire_plain(weight_);
   if (kind_ == NormKind::rms) {
-    kernels::rms_norm(pass.ctx, x, w, y, nullptr, eps_);
+    kernels::rms_norm(pass.ctx, x, w, y, nullptr, eps_, {.offset = offset_});
   } else {
     kernels::layer_norm(pass.ctx, x, w, pass.weights.acquire_plain(bias_), y, nullptr, nullptr,
                         eps_);
@@ -89,7 +94,8 @@ void Norm::backward(const Pass& pass, const Tensor& dy, const Tensor* dres, Tens
     kernels::layer_norm_backward(pass.ctx, dy, x, w, pass.tape->get(id_, kMean), rstd, dres, dx,
                                  trains ? &weights : nullptr);
   else
-    kernels::rms_norm_backward(pass.ctx, dy, x, w, rstd, dres, dx, trains ? &weights : nullptr);
+    kernels::rms_norm_backward(pass.ctx, dy, x, w, rstd, dres, dx, trains ? &weights : nullptr,
+                               offset_);
   pass.weights.release(weight_);
 }
 

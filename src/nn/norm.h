@@ -12,9 +12,9 @@ class Norm {
  public:
   // Every rank of the group holds the weights. summed: their gradients are parts of one sum,
   // because each rank has some of the rows (or a part of dy); else each rank has the whole
-  // gradient.
+  // gradient. plus_one: the weights are kept as their distance from one (Gemma).
   Norm(const std::string& name, NormKind kind, std::int64_t width, double eps,
-       const dist::Group& group, bool summed, LayerIds& ids);
+       const dist::Group& group, bool summed, LayerIds& ids, bool plus_one = false);
 
   void forward(const Pass& pass, const tensor::Tensor& x, tensor::Tensor y) const;
   // The y of the last forward once more, in scratch of the caller's scope.
@@ -27,10 +27,12 @@ class Norm {
   void visit(std::vector<Parameter*>& parameters);
 
  private:
+
   Parameter weight_;
   Parameter bias_;
   NormKind kind_;
   double eps_;
+  double offset_;  // of the weight
   std::int64_t id_;
 };
 

@@ -12,36 +12,89 @@
 
 namespace boreal::spec {
 
+struct AttentionSpec {
+  std::int64_t window = -1;
+  std::int64_t window_begin = 0;
+  double soft_cap = -1;
+  double scalar = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("window", window,
+      "keys a query sees, itself the last [tokens]; 0: all; -1: the family's (4096 of mistral and "
+      "gemma2, else all)");
+    v("window_begin", window_begin,
+      "first layer with the window (qwen2, qwen3); gemma2 has it in every other layer");
+    v("soft_cap", soft_cap,
+      "a score s becomes cap tanh(s / cap); 0: stays; -1: the family's (50 of gemma2)");
+    v("scalar", scalar, "scores are divided by its root (gemma2); 0: the size of a head");
+  }
+};
+
+struct RopeScalingSpec {
+  std::string type = "none";
+  double factor = 1;
+  double low = 1;
+  double high = 4;
+  std::int64_t original_context = 8192;
+
+  template <class V>
+  void visit(V& v) {
+    v("type", type, "none, linear (all frequencies over factor) or llama3 (the low ones)");
+    v("factor", factor, "what frequencies are divided by");
+    v("low", low, "llama3: fewer turns than this in original_context are divided");
+    v("high", high, "llama3: more turns than this stay as they are");
+    v("original_context", original_context,
+      "llama3: the context the frequencies were made for [tokens]");
+  }
+};
+
 struct ModelSpec {
   std::string family = "llama";
   std::int64_t hidden = 256;
   std::int64_t layers = 4;
   std::int64_t heads = 4;
   std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
   std::int64_t ffn = 0;
   std::int64_t vocab = 0;
   std::int64_t context = 256;
   std::string dtype = "bf16";
   bool tied_embeddings = true;
   double norm_eps = 1e-5;
+  std::string position;
   double rope_theta = 10000;
+  double rotary_percent = 0;
+  RopeScalingSpec rope_scaling;
+  AttentionSpec attention;
+  double logit_soft_cap = -1;
   double init_std = 0.02;
 
   template <class V>
   void visit(V& v) {
-    v("family", family, "model family: llama, gpt2");
+    v("family", family, "model family: llama, gpt2, neox, mistral, qwen2, qwen3, gemma2, olmo2");
     v("hidden", hidden, "width of the residual stream [elements]");
     v("layers", layers, "number of blocks");
     v("heads", heads, "query heads");
     v("kv_heads", kv_heads, "key and value heads; 0: as many as heads");
+    v("head_dim", head_dim, "size of a head [elements]; 0: hidden / heads");
     v("ffn", ffn,
-      "width of the MLP [elements]; 0: 4 x hidden (gpt2), 8/3 x hidden rounded up to 64 (llama)");
+      "width of the MLP [elements]; 0: 4 x hidden (gpt2, neox), else 8/3 x hidden rounded up to "
+      "64");
     v("vocab", vocab, "vocabulary [ids]; 0: the tokenizer's");
     v("context", context, "longest sequence the model takes [tokens]");
     v("dtype", dtype, "bf16 (fp32 masters and gradient sums) or fp32");
     v("tied_embeddings", tied_embeddings, "the head shares the embedding's matrix");
     v("norm_eps", norm_eps, "epsilon of RMSNorm or LayerNorm");
-    v("rope_theta", rope_theta, "base of the rotary frequencies (llama)");
+    v("position", position,
+      "how order is told: rotary, learned or alibi (own models only); default: the family's");
+    v("rope_theta", rope_theta, "base of the rotary frequencies");
+    v("rotary_percent", rotary_percent,
+      "share of a head's features that turn (neox); 0: the family's (0.25 of neox, else all)");
+    v("rope_scaling", rope_scaling, "rotary frequencies for longer contexts");
+    v("attention", attention, "windows and caps of attention");
+    v("logit_soft_cap", logit_soft_cap,
+      "soft cap of the logits; 0: none; -1: the family's (30 of gemma2)");
     v("init_std", init_std, "standard deviation of the initial matrices");
   }
 };

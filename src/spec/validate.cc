@@ -39,12 +39,44 @@ void check_world(Checker& check, const std::string& world) {
                 in_quotes(world), near ? fmt::format(" Did you mean {}?", *near) : "");
 }
 
+void check_positions(Checker& check, const ModelSpec& model) {
+  const RopeScalingSpec& scaling = model.rope_scaling;
+  if (!model.position.empty())
+    check.word("model.position", model.position, {"rotary", "learned", "alibi"});
+  check.share("model.rotary_percent", model.rotary_percent);
+  check.word("model.rope_scaling.type", scaling.type, {"none", "linear", "llama3"});
+  check.positive("model.rope_scaling.factor", scaling.factor);
+  check.require(
+      scaling.type != "none" || scaling.factor == 1,
+      {"model.rope_scaling.factor", "model.rope_scaling.type"},
+      "model.rope_scaling.factor is {}, but model.rope_scaling.type is none; write linear "
+      "or llama3.",
+      scaling.factor);
+  check.positive("model.rope_scaling.low", scaling.low);
+  check.require(scaling.high > scaling.low, {"model.rope_scaling.high", "model.rope_scaling.low"},
+                "model.rope_scaling.high is {}, but must be above model.rope_scaling.low ({}).",
+                scaling.high, scaling.low);
+  check.range("model.rope_scaling.original_context", scaling.original_context, 1, kLengthMax);
+}
+
+void check_attention(Checker& check, const ModelSpec& model) {
+  check.range("model.attention.window", model.attention.window, -1, kLengthMax);
+  check.range("model.attention.window_begin", model.attention.window_begin, 0, 1 << 14);
+  check.not_negative("model.attention.scalar", model.attention.scalar);
+  for (const auto& [key, cap] : {std::pair{"model.attention.soft_cap", model.attention.soft_cap},
+                                 std::pair{"model.logit_soft_cap", model.logit_soft_cap}})
+    check.require(cap == -1 || (cap >= 0 && cap <= 1e30), {key},
+                  "{} is {}, but must be positive, 0 (none) or -1 (the family's).", key, cap);
+}
+
 void check_model(Checker& check, const ModelSpec& model) {
-  check.word("model.family", model.family, {"llama", "gpt2"});
+  check.word("model.family", model.family,
+             {"llama", "gpt2", "neox", "mistral", "qwen2", "qwen3", "gemma2", "olmo2"});
   check.range("model.hidden", model.hidden, 1, kWidthMax);
   check.range("model.layers", model.layers, 1, 1 << 14);
   check.range("model.heads", model.heads, 1, kWidthMax);
   check.range("model.kv_heads", model.kv_heads, 0, kWidthMax);
+  check.range("model.head_dim", model.head_dim, 0, 1024);
   check.range("model.ffn", model.ffn, 0, std::int64_t{1} << 24);
   check.range("model.vocab", model.vocab, 0, kIdsMax);
   check.range("model.context", model.context, 1, kLengthMax);
@@ -52,9 +84,12 @@ void check_model(Checker& check, const ModelSpec& model) {
   check.positive("model.norm_eps", model.norm_eps);
   check.positive("model.rope_theta", model.rope_theta);
   check.positive("model.init_std", model.init_std);
+  check_positions(check, model);
+  check_attention(check, model);
   if (!check.fine()) return;
-  check.divides("model.heads", model.heads, "model.hidden", model.hidden,
-                "each head takes an equal slice");
+  if (model.head_dim == 0)
+    check.divides("model.heads", model.heads, "model.hidden", model.hidden,
+                  "each head takes an equal slice");
   if (!check.fine()) return;
   if (model.kv_heads > 0) {
     check.divides("model.kv_heads", model.kv_heads, "model.heads", model.heads,
@@ -65,11 +100,17 @@ void check_model(Checker& check, const ModelSpec& model) {
                 "model.kv_heads is {}, but model.family gpt2 has as many as model.heads ({}); "
                 "remove it or take llama.",
                 model.kv_heads, model.heads);
+  if (model.head_dim > 0) {
+    check.require(model.head_dim % 2 == 0, {"model.head_dim"},
+                  "model.head_dim is {}, but must be even: its features go in pairs.",
+                  model.head_dim);
+    return;
+  }
   const std::int64_t head = model.hidden / model.heads;
-  check.require(model.family != "llama" || head % 2 == 0, {"model.heads", "model.hidden"},
-                "model.hidden / model.heads is {} / {} = {}, but rotary positions (llama) turn "
+  check.require(model.family == "gpt2" || head % 2 == 0, {"model.heads", "model.hidden"},
+                "model.hidden / model.heads is {} / {} = {}, but rotary positions ({}) turn "
                 "pairs: it must be even.",
-                model.hidden, model.heads, head);
+                model.hidden, model.heads, head, model.family);
   check.require(head <= 1024, {"model.heads", "model.hidden"},
                 "model.hidden / model.heads is {} / {} = {}, but a head is at most 1024 wide.",
                 model.hidden, model.heads, head);

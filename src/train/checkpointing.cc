@@ -201,9 +201,15 @@ Status initialise_from(Env& env, Replica& replica, const std::string& folder) {
   RETURN_IF_ERROR(same("vocab", theirs.vocab, ours.vocab));
   RETURN_IF_ERROR(same("tied_embeddings", theirs.tied, ours.tied));
   RETURN_IF_ERROR(same("norm_eps", theirs.norm_eps, ours.norm_eps));
-  if (ours.rotary)
-    RETURN_IF_ERROR(same("rope_theta", theirs.rope_theta, ours.rope_theta));
-  else
+  RETURN_IF_ERROR(same("head_dim", theirs.head_dim(), ours.head_dim()));
+  RETURN_IF_ERROR(same("position", model::spec_of(theirs).position, model::spec_of(ours).position));
+  RETURN_IF_ERROR(same("rotary_dim", theirs.rotary_dim(), ours.rotary_dim()));
+  RETURN_IF_ERROR(same("attention.scalar", theirs.attention.scalar, ours.attention.scalar));
+  RETURN_IF_ERROR(same("attention.soft_cap", theirs.attention.soft_cap, ours.attention.soft_cap));
+  RETURN_IF_ERROR(same("logit_soft_cap", theirs.logit_soft_cap, ours.logit_soft_cap));
+  if (ours.position == model::PositionKind::rotary)
+    RETURN_IF_ERROR(same("rope_theta", theirs.rope.theta, ours.rope.theta));
+  if (ours.position == model::PositionKind::learned)
     RETURN_IF_ERROR(same("context", theirs.context, ours.context));
   // Whole, one parameter after the other; each rank keeps its own.
   const parallel::ShardedState& state = replica.state();

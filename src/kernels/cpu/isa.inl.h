@@ -5,6 +5,7 @@
 #include "kernels/cpu/attention_backward.inl.h"
 #include "kernels/cpu/attention_forward.inl.h"
 #include "kernels/cpu/draw.inl.h"
+#include "kernels/cpu/family.inl.h"
 #include "kernels/cpu/flat.inl.h"
 #include "kernels/cpu/gemm.inl.h"
 #include "kernels/cpu/loss.inl.h"
@@ -46,6 +47,13 @@ const CpuTable BOREAL_TABLE = {
     .column_sum = BOREAL_BOTH(column_sum),
     .gather = BOREAL_BOTH(gather),
     .scatter = BOREAL_BOTH(scatter),
+    .affine = BOREAL_BOTH(affine),
+    .add = BOREAL_BOTH(add),
+    .head_squares = BOREAL_BOTH(head_squares),
+    .head_norm = BOREAL_BOTH(head_norm),
+    .head_dots = BOREAL_BOTH(head_dots),
+    .head_norm_backward = BOREAL_BOTH(head_norm_backward),
+    .head_norm_weight = BOREAL_BOTH(head_norm_weight),
     .adamw = BOREAL_ISA::adamw,
     .sum_squares = BOREAL_ISA::sum_squares,
     .normals = BOREAL_ISA::normals,

@@ -21,13 +21,14 @@ BOREAL_INLINE T* out(void* p) {
 
 template <class T>
 void rope(void* x_, std::int64_t ld, const std::int32_t* position, const float* cos_sin,
-          std::int64_t rows, std::int64_t heads, std::int64_t dim, float sign) {
+          std::int64_t rows, std::int64_t heads, std::int64_t head_dim, std::int64_t dim,
+          float sign) {
   const std::int64_t half = dim / 2;
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* cos = cos_sin + static_cast<std::int64_t>(position[r]) * dim;
     const float* sin = cos + half;
     for (std::int64_t h = 0; h < heads; ++h) {
-      T* first = out<T>(x_) + r * ld + h * dim;
+      T* first = out<T>(x_) + r * ld + h * head_dim;
       T* second = first + half;
       over_row(half, [&](std::int64_t c, auto n) BOREAL_BODY {
         Vf a = load_n(first + c, n);

@@ -123,6 +123,22 @@ struct SoftmaxArgs {
   void* dlogits = nullptr;  // may be logits
 };
 
+// RMSNorm of heads: x and dx rows of ldx elements, y and dy rows of ldy; sums and rstd
+// [rows, groups].
+struct HeadArgs {
+  const void* x = nullptr;
+  const void* dy = nullptr;
+  void* y = nullptr;
+  void* dx = nullptr;
+  const float* w = nullptr;
+  float* dw = nullptr;
+  float* sums = nullptr;
+  const float* rstd = nullptr;
+  std::int64_t ldx = 0, ldy = 0;
+  std::int64_t rows = 0, groups = 1, width = 0;
+  float count = 1;
+};
+
 struct AdamArgs {
   float* master = nullptr;
   float* grad = nullptr;  // zeroed if zero_grad
@@ -159,11 +175,11 @@ struct CpuTable {
   using Attention = void (*)(const AttentionArgs&);
   using Norm = void (*)(const NormArgs&);
   using NormBackward = void (*)(const NormBackwardArgs&);
-  // Rotates pairs (i, i + dim / 2) of `heads` heads in each row by the angles of its position; sign
-  // -1 rotates back.
+  // Rotates pairs (i, i + dim / 2) of `heads` heads of head_dim in each row by the angles of its
+  // position; sign -1 rotates back.
   using Rope = void (*)(void* x, std::int64_t ld, const std::int32_t* position,
                         const float* cos_sin, std::int64_t rows, std::int64_t heads,
-                        std::int64_t dim, float sign);
+                        std::int64_t head_dim, std::int64_t dim, float sign);
   using Activation = void (*)(const ActivationArgs&);
   using Softmax = void (*)(const SoftmaxArgs&);
   using ColumnSum = void (*)(const void* x, std::int64_t ld, std::int64_t rows, std::int64_t begin,
@@ -175,6 +191,11 @@ struct CpuTable {
   using Scatter = void (*)(const void* dy, std::int64_t columns, const std::int32_t* id,
                            std::int64_t rows, std::int64_t begin, std::int64_t end,
                            std::int64_t first, std::int64_t count, float* grad);
+  // Loops of some families (family.inl.h).
+  using Affine = void (*)(const void* x, void* y, std::int64_t count, float factor, float offset);
+  using Add = void (*)(const void* a, const void* b, void* y, std::int64_t count);
+  using Heads = void (*)(const HeadArgs&);
+  using HeadsWeight = void (*)(const HeadArgs&, std::int64_t begin, std::int64_t end);
 
   Gemm gemm[2];
   Pack pack[2];
@@ -197,6 +218,13 @@ struct CpuTable {
   ColumnSum column_sum[2];
   Gather gather[2];
   Scatter scatter[2];
+  Affine affine[2];
+  Add add[2];
+  Heads head_squares[2];
+  Heads head_norm[2];
+  Heads head_dots[2];
+  Heads head_norm_backward[2];
+  HeadsWeight head_norm_weight[2];
   void (*adamw)(const AdamArgs&);
   double (*sum_squares)(const float* x, std::int64_t count);
   // out[i] = scale * Rng::normal(first + i), rounded once.
