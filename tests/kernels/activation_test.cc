@@ -197,7 +197,11 @@ class Rope : public KernelTest {
   static Values table(const Context& on_ctx, double theta, std::int64_t positions,
                       std::int64_t dim) {
     Values cos_sin(DType::f32, Shape{positions, dim});
-    rope_table(on_ctx, theta, cos_sin.tensor());
+    std::vector<float> frequency;
+    for (std::int64_t i = 0; i < dim / 2; ++i)
+      frequency.push_back(static_cast<float>(
+          std::pow(theta, -2 * static_cast<double>(i) / static_cast<double>(dim))));
+    rope_table(on_ctx, frequency, cos_sin.tensor());
     return cos_sin;
   }
 };
@@ -224,6 +228,25 @@ TEST_P(Rope, EqualsTheTwinAndTurnsBack) {
            Rotation::backward);
       EXPECT_LE(relative_error(x.matrix(), before), 2 * tolerance());
     }
+}
+
+TEST_P(Rope, OfAPartOfEachHeadLeavesTheRest) {
+  for (const auto& [dim, part] : {std::pair{86, 64}, {86, 22}, {10, 2}, {64, 40}}) {
+    Values cos_sin = table(ctx(), 10000, 40, part);
+    const std::vector<std::int64_t> position = reference::random_ids("position", 7, 40);
+    Values positions(position);
+    Values x = draw("x", Shape{7, 3 * dim});
+    const Matrix before = x.matrix();
+    std::vector<double> frequency;
+    for (int i = 0; i < part / 2; ++i) frequency.push_back(std::pow(10000.0, -2.0 * i / part));
+    rope(ctx(), x.tensor(), positions.tensor(), cos_sin.tensor(), 3, Rotation::forward);
+    EXPECT_LE(
+        relative_error(x.matrix(), reference::rotary(before, position, 3, frequency, 1)),
+        tolerance());
+    for (int h = 0; h < 3; ++h)
+      EXPECT_EQ(columns_of(x.matrix(), h * dim + part, (h + 1) * dim).values,
+                columns_of(before, h * dim + part, (h + 1) * dim).values);
+  }
 }
 
 TEST_P(Rope, TableErrsByTheRoundingOfTheAngleAlone) {

@@ -65,24 +65,40 @@ TEST(Twin, ActivationGradientsAreTheirFiniteDifferences) {
 
 TEST(Twin, AttentionGradientsAreTheirFiniteDifferences) {
   const std::vector<std::int64_t> document = {0, 0, 0, 1, 1, 1, 1};
-  const AttentionHeads heads{4, 2};
   const Matrix q = random_matrix("q", 7, 12);
   const Matrix k = random_matrix("k", 7, 6);
   const Matrix v = random_matrix("v", 7, 6);
   const Matrix d_o = random_matrix("d_o", 7, 12);
-  const auto d = attention_backward(heads, document, q, k, v, d_o);
-  const auto loss = [&](const Matrix& q_at, const Matrix& k_at, const Matrix& v_at) {
-    return dot(d_o, attention(heads, document, q_at, k_at, v_at).o);
-  };
-  EXPECT_LE(
-      relative_error(d.dq, numeric_gradient([&](const Matrix& at) { return loss(at, k, v); }, q)),
-      kTwin);
-  EXPECT_LE(
-      relative_error(d.dk, numeric_gradient([&](const Matrix& at) { return loss(q, at, v); }, k)),
-      kTwin);
-  EXPECT_LE(
-      relative_error(d.dv, numeric_gradient([&](const Matrix& at) { return loss(q, k, at); }, v)),
-      kTwin);
+  for (const AttentionHeads& heads :
+       {AttentionHeads{4, 2}, AttentionHeads{.heads = 4, .kv_heads = 2, .scale = 0.2, .window = 2},
+        AttentionHeads{.heads = 4, .kv_heads = 2, .soft_cap = 0.7},
+        AttentionHeads{.heads = 4, .kv_heads = 2, .alibi_slopes = {0.5, 0.1, 2, 0}}}) {
+    const auto d = attention_backward(heads, document, q, k, v, d_o);
+    const auto loss = [&](const Matrix& q_at, const Matrix& k_at, const Matrix& v_at) {
+      return dot(d_o, attention(heads, document, q_at, k_at, v_at).o);
+    };
+    EXPECT_LE(
+        relative_error(d.dq, numeric_gradient([&](const Matrix& at) { return loss(at, k, v); }, q)),
+        kTwin);
+    EXPECT_LE(
+        relative_error(d.dk, numeric_gradient([&](const Matrix& at) { return loss(q, at, v); }, k)),
+        kTwin);
+    EXPECT_LE(
+        relative_error(d.dv, numeric_gradient([&](const Matrix& at) { return loss(q, k, at); }, v)),
+        kTwin);
+  }
+}
+
+TEST(Twin, AWindowOfOneKeyGivesItsValueAndOneAsLongAsTheDocumentChangesNothing) {
+  const std::vector<std::int64_t> document = {0, 0, 0, 1, 1};
+  const Matrix q = random_matrix("q", 5, 4);
+  const Matrix k = random_matrix("k", 5, 4);
+  const Matrix v = random_matrix("v", 5, 4);
+  EXPECT_LE(relative_error(attention({.heads = 2, .kv_heads = 2, .window = 1}, document, q, k, v).o,
+                           v),
+            1e-15);
+  EXPECT_EQ(attention({.heads = 2, .kv_heads = 2, .window = 3}, document, q, k, v).o.values,
+            attention({2, 2}, document, q, k, v).o.values);
 }
 
 TEST(Twin, LossGradientIsItsFiniteDifferenceAndSumsToZero) {

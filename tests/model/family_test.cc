@@ -12,8 +12,9 @@ namespace {
 
 std::vector<DecoderConfig> all_configs() {
   std::vector<DecoderConfig> all;
-  for (DecoderConfig config : {tiny_llama(DType::bf16), tiny_gpt2(DType::f32)})
+  for (const std::string& family : all_families())
     for (const bool tied : {true, false}) {
+      DecoderConfig config = tiny(family, tied ? DType::bf16 : DType::f32);
       config.tied = tied;
       all.push_back(config);
     }
@@ -21,10 +22,21 @@ std::vector<DecoderConfig> all_configs() {
 }
 
 std::string text_of(const DecoderConfig& c) {
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", c.family, c.hidden,
-                     c.layers, c.heads, c.kv_heads, c.ffn, c.vocab, c.context,
-                     boreal::name_of(c.dtype), static_cast<int>(c.norm), c.norm_eps,
-                     static_cast<int>(c.mlp), c.bias, c.rotary, c.rope_theta, c.tied, c.init_std);
+  const AttentionFeatures& a = c.attention;
+  const std::string sizes = fmt::format("{} {} {} {} {} {} {} {} {} {}", c.family, c.hidden,
+                                        c.layers, c.heads, c.kv_heads, c.head_size, c.ffn, c.vocab,
+                                        c.context, boreal::name_of(c.dtype));
+  const std::string kinds =
+      fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(c.norm), c.norm_plus_one,
+                  static_cast<int>(c.placement), static_cast<int>(c.mlp), c.qkv_bias, c.bias,
+                  static_cast<int>(a.qk_norm), static_cast<int>(c.position));
+  const std::string attention = fmt::format("{} {} {} {} {}", a.scalar, a.soft_cap, a.window,
+                                            a.window_begin, a.window_period);
+  const std::string rope = fmt::format("{} {} {} {} {} {} {}", c.rotary_percent, c.rope.theta,
+                                       static_cast<int>(c.rope.scaling), c.rope.factor, c.rope.low,
+                                       c.rope.high, c.rope.original_context);
+  return fmt::format("{} | {} | {} | {} | {} {} {} {} {}", sizes, kinds, attention, rope,
+                     c.norm_eps, c.scaled_embedding, c.logit_soft_cap, c.tied, c.init_std);
 }
 
 TEST(FamilyNames, CoverEveryRowOfEveryParameterExactlyOnce) {
@@ -45,8 +57,7 @@ TEST(FamilyNames, CoverEveryRowOfEveryParameterExactlyOnce) {
       }
       auto& rows = covered[t.parameter];
       ASSERT_LE(static_cast<std::size_t>(t.row_begin + t.rows), rows.size()) << t.hf_name;
-      for (std::int64_t r = t.row_begin; r < t.row_begin + t.rows; ++r)
-        ++rows[static_cast<std::size_t>(r)];
+      for (std::int64_t r = 0; r < t.rows; ++r) ++rows[static_cast<std::size_t>(t.row(r))];
     }
     for (const auto& [name, rows] : covered)
       EXPECT_EQ(rows, std::vector<int>(rows.size(), 1)) << config.family << " " << name;
@@ -140,23 +151,23 @@ TEST(FamilyConfig, OfABadHuggingFaceFileIsRefusedByName) {
            {R"({"model_type": 7})", "model_type"},
            {R"({"model_type": "mamba"})", "mamba"},
            {with(llama, "hidden_size", ""), "hidden_size"},
-           {with(llama, "hidden_size", "\"wide\""), "string"},
+           {with(llama, "hidden_size", "\"wide\""), "hidden_size is \"wide\""},
            {with(llama, "hidden_size", "-48"), "-48"},
            {with(llama, "num_attention_heads", "0"), "heads"},
            {with(llama, "num_attention_heads", "5"), "5"},
            {with(llama, "num_key_value_heads", "3"), "3"},
            {with(llama, "num_key_value_heads", "0"), "0"},
-           {with(llama, "head_dim", "16"), "head_dim"},
+           {with(llama, "head_dim", "15"), "15"},
            {with(llama, "hidden_act", "\"gelu\""), "hidden_act"},
            {with(llama, "attention_bias", "true"), "attention_bias"},
-           {with(llama, "rope_scaling", R"({"type": "linear", "factor": 2})"), "rope_scaling"},
+           {with(llama, "rope_scaling", R"({"type": "yarn", "factor": 2})"), "yarn"},
            {with(llama, "rope_parameters", R"({"rope_type": "yarn"})"), "yarn"},
            {with(llama, "vocab_size", "4611686018427387904"), "4611686018427387904"},
            {with(gpt2, "n_embd", ""), "n_embd"},
            {with(gpt2, "n_head", "0"), "heads"},
            {with(gpt2, "n_head", "3"), "3"},
            {with(gpt2, "activation_function", "\"relu\""), "relu"},
-           {with(gpt2, "scale_attn_by_inverse_layer_idx", "true"), "scaled"},
+           {with(gpt2, "scale_attn_by_inverse_layer_idx", "true"), "scale_attn_by_inverse_layer_idx"},
        }) {
     const auto config = config_from_hf(bad.json, "dir/config.json", DType::f32);
     ASSERT_FALSE(config.ok()) << bad.json;
@@ -172,7 +183,7 @@ TEST(FamilyConfig, ReadsTheRotaryBaseWhereTransformers5WritesIt) {
                                           R"({"rope_type": "default", "rope_theta": 500})"),
                                      "config.json", DType::f32);
   ASSERT_TRUE(config.ok()) << config.error().message;
-  EXPECT_EQ(config->rope_theta, 500);
+  EXPECT_EQ(config->rope.theta, 500);
 }
 
 TEST(Decoder, CountsParametersAndFlopsByTheDesignsFormula) {

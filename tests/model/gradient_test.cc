@@ -15,10 +15,6 @@ using reference::Matrix;
 using reference::matrix_of;
 using reference::Parameters;
 
-DecoderConfig config_of(const std::string& family, DType dtype) {
-  return family == "llama" ? tiny_llama(dtype) : tiny_gpt2(dtype);
-}
-
 class Gradient : public kernels::KernelTest {
  protected:
   // Of a tensor's largest element. fp32: measured 2.4e-6, bound a tenth of the 1e-4 that is
@@ -28,9 +24,9 @@ class Gradient : public kernels::KernelTest {
 };
 
 TEST_P(Gradient, OfEveryParameterEqualsTheTwins) {
-  for (const std::string family : {"llama", "gpt2"})
+  for (const std::string& family : all_families())
     for (const bool tied : {true, false}) {
-      DecoderConfig config = config_of(family, dtype());
+      DecoderConfig config = tiny(family, dtype());
       config.tied = tied;
       Rig rig(config, ctx());
       DecoderBatch batch = draw_batch("batch", {9, 1, 70, 13}, config.vocab);
@@ -48,8 +44,8 @@ TEST_P(Gradient, OfEveryParameterEqualsTheTwins) {
 }
 
 TEST_P(Gradient, WithRecomputeHasTheSameBits) {
-  for (const std::string family : {"llama", "gpt2"}) {
-    const DecoderConfig config = config_of(family, dtype());
+  for (const std::string& family : all_families()) {
+    const DecoderConfig config = tiny(family, dtype());
     Rig rig(config, ctx());
     const DecoderBatch batch = draw_batch("batch", {9, 70}, config.vocab);
     const double loss = rig.accumulate(batch, {});
@@ -66,8 +62,8 @@ TEST_P(Gradient, WithRecomputeHasTheSameBits) {
 }
 
 TEST_P(Gradient, OnTwoAndThreeThreadsHasTheSameBits) {
-  for (const std::string family : {"llama", "gpt2"}) {
-    const DecoderConfig config = config_of(family, dtype());
+  for (const std::string& family : all_families()) {
+    const DecoderConfig config = tiny(family, dtype());
     const DecoderBatch batch = draw_batch("batch", {9, 70, 1}, config.vocab);
     Rig rig(config, ctx());
     const double loss = rig.accumulate(batch);
@@ -81,8 +77,8 @@ TEST_P(Gradient, OnTwoAndThreeThreadsHasTheSameBits) {
 }
 
 TEST_P(Gradient, OfMicroBatchesAddsUpToThatOfTheBatch) {
-  for (const std::string family : {"llama", "gpt2"}) {
-    const DecoderConfig config = config_of(family, dtype());
+  for (const std::string& family : all_families()) {
+    const DecoderConfig config = tiny(family, dtype());
     const DecoderBatch batch = draw_batch("batch", {20, 6, 31, 15}, config.vocab);
     Rig whole(config, ctx());
     const double loss = whole.accumulate(batch);
@@ -98,8 +94,8 @@ TEST_P(Gradient, OfMicroBatchesAddsUpToThatOfTheBatch) {
 }
 
 TEST_P(Gradient, OfRowsThatDoNotCountIsNone) {
-  for (const std::string family : {"llama", "gpt2"}) {
-    const DecoderConfig config = config_of(family, dtype());
+  for (const std::string& family : all_families()) {
+    const DecoderConfig config = tiny(family, dtype());
     DecoderBatch batch = draw_batch("batch", {40, 12}, config.vocab);
     for (std::size_t r = 0; r < batch.weight.size(); ++r)
       batch.weight[r] = r % 3 == 0 && r < 30 ? 1 : 0;
@@ -125,8 +121,8 @@ TEST_P(Gradient, OfRowsThatDoNotCountIsNone) {
 }
 
 TEST_P(Gradient, OfADocumentIsIndependentOfItsNeighbours) {
-  for (const std::string family : {"llama", "gpt2"}) {
-    const DecoderConfig config = config_of(family, dtype());
+  for (const std::string& family : all_families()) {
+    const DecoderConfig config = tiny(family, dtype());
     // Where the sum over rows may be cut (kernels/gemm.h).
     const bool tiles = GetParam().isa == device::Isa::amx_bf16 && dtype() == DType::bf16;
     const int first = tiles ? 32 : 30;
@@ -155,9 +151,9 @@ BOREAL_EVERYWHERE(Gradient);
 
 // The twin itself, at a few elements of every parameter.
 TEST(DecoderTwin, GradientsAreItsFiniteDifferences) {
-  for (const std::string family : {"llama", "gpt2"})
+  for (const std::string& family : all_families())
     for (const bool tied : {true, false}) {
-      DecoderConfig config = config_of(family, DType::f32);
+      DecoderConfig config = tiny(family, DType::f32);
       config.tied = tied;
       device::Pool pool(1);
       Parameters weights = Rig(config, device::cpu_context(pool)).weights();

@@ -38,8 +38,7 @@ class Logits : public testing::TestWithParam<std::tuple<reference::Where, std::s
 
   reference::Where where() const { return std::get<0>(GetParam()); }
   DecoderConfig config() const {
-    return std::get<1>(GetParam()) == "llama" ? tiny_llama(where().dtype)
-                                              : tiny_gpt2(where().dtype);
+    return tiny(std::get<1>(GetParam()), where().dtype);
   }
   device::Context ctx() {
     device::Context ctx = device::cpu_context(pool_);
@@ -183,8 +182,7 @@ std::string case_name(const testing::TestParamInfo<Logits::ParamType>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, Logits,
                          testing::Combine(testing::ValuesIn(reference::everywhere()),
-                                          testing::Values(std::string("llama"),
-                                                          std::string("gpt2")),
+                                          testing::ValuesIn(all_families()),
                                           testing::Values(1, 2)),
                          case_name);
 

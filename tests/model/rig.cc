@@ -1,9 +1,12 @@
 #include "tests/model/rig.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <numbers>
 
 #include "kernels/ops.h"
+#include "model/family.h"
 
 namespace boreal::model {
 
@@ -41,19 +44,104 @@ DecoderConfig tiny_gpt2(DType dtype) {
   c.dtype = dtype;
   c.norm = nn::NormKind::layer;
   c.mlp = nn::MlpKind::gelu;
-  c.bias = true;
-  c.rotary = false;
+  c.qkv_bias = c.bias = true;
+  c.position = PositionKind::learned;
   return c;
 }
 
+std::vector<std::string> all_families() {
+  return {"llama", "gpt2", "neox", "mistral", "qwen2", "qwen3", "gemma2", "olmo2", "alibi"};
+}
+
+DecoderConfig tiny(const std::string& family, DType dtype) {
+  if (family == "llama") return tiny_llama(dtype);
+  if (family == "gpt2") return tiny_gpt2(dtype);
+  spec::ModelSpec s;
+  s.family = family;
+  s.hidden = 48;
+  s.layers = 3;
+  s.heads = 4;
+  s.kv_heads = 2;
+  s.ffn = 88;
+  s.vocab = 97;
+  s.context = 160;
+  s.dtype = name_of(dtype);
+  s.tied_embeddings = family == "gemma2";
+  if (family == "alibi") s.family = "llama", s.position = "alibi", s.heads = 3, s.kv_heads = 1;
+  if (family == "neox")
+    s.hidden = 172, s.heads = 2, s.kv_heads = 0, s.layers = 2, s.rotary_percent = 0.75;
+  if (family == "mistral") {
+    s.attention.window = 7;
+    s.rope_scaling = {.type = "linear", .factor = 4};
+  }
+  if (family == "qwen2") {
+    s.attention = {.window = 12, .window_begin = 1};
+    s.rope_scaling = {.type = "llama3", .factor = 8, .low = 1, .high = 4, .original_context = 24};
+  }
+  if (family == "qwen3") s.head_dim = 20;
+  if (family == "gemma2") {
+    s.head_dim = 14;
+    s.attention = {.window = 9, .soft_cap = 4, .scalar = 30};
+    s.logit_soft_cap = 3;
+  }
+  return config_of(s, 0).value();
+}
+
+namespace {
+
+// By the formula of the papers, in double.
+std::vector<double> frequencies(const DecoderConfig& c) {
+  std::vector<double> all;
+  const auto dim = static_cast<double>(c.rotary_dim());
+  for (double i = 0; i < dim / 2; ++i) {
+    const double plain = std::pow(c.rope.theta, -2 * i / dim);
+    const double turns =
+        static_cast<double>(c.rope.original_context) * plain / (2 * std::numbers::pi);
+    const double share = std::clamp((turns - c.rope.low) / (c.rope.high - c.rope.low), 0.0, 1.0);
+    switch (c.rope.scaling) {
+      case nn::RotaryScaling::none: all.push_back(plain); break;
+      case nn::RotaryScaling::linear: all.push_back(plain / c.rope.factor); break;
+      case nn::RotaryScaling::llama3:
+        all.push_back(share * plain + (1 - share) * plain / c.rope.factor);
+        break;
+    }
+  }
+  return all;
+}
+
+reference::AttentionHeads twin_heads(const DecoderConfig& c) {
+  reference::AttentionHeads heads{.heads = c.heads, .kv_heads = c.kv_heads};
+  if (c.attention.scalar > 0) heads.scale = 1 / std::sqrt(c.attention.scalar);
+  heads.soft_cap = c.attention.soft_cap;
+  // Press et al. 2022, of 3 heads: those of two, then the first of four.
+  if (c.position == PositionKind::alibi) {
+    CHECK_EQ(c.heads, 3);
+    heads.alibi_slopes = {1.0 / 16, 1.0 / 256, 1.0 / 4};
+  }
+  return heads;
+}
+
+}  // namespace
+
 reference::DecoderShape twin_shape(const DecoderConfig& c) {
-  return {.llama = c.family == "llama",
-          .layers = c.layers,
-          .heads = c.heads,
-          .kv_heads = c.kv_heads,
-          .norm_eps = c.norm_eps,
-          .rope_theta = c.rope_theta,
-          .tied = c.tied};
+  reference::DecoderShape shape{.layers = c.layers,
+                                .heads = twin_heads(c),
+                                .window = {},
+                                .frequency = frequencies(c),
+                                .layer_norm = c.norm == nn::NormKind::layer,
+                                .plus = c.norm_plus_one ? 1.0 : 0.0,
+                                .norm_eps = c.norm_eps,
+                                .placement = static_cast<reference::Placement>(c.placement),
+                                .activation = static_cast<reference::Activation>(c.mlp),
+                                .logit_soft_cap = c.logit_soft_cap,
+                                .tied = c.tied};
+  for (std::int64_t i = 0; i < c.layers; ++i) shape.window.push_back(c.attention.window_of(i));
+  if (c.scaled_embedding) {
+    const auto root = static_cast<float>(std::sqrt(static_cast<double>(c.hidden)));
+    shape.embedding_scale =
+        static_cast<double>(c.dtype == DType::bf16 ? to_float(to_bf16(root)) : root);
+  }
+  return shape;
 }
 
 DecoderBatch draw_batch(const std::string& name, const std::vector<std::int64_t>& lengths,

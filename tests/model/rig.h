@@ -16,6 +16,11 @@ namespace boreal::model {
 // Small, and awkward on purpose: odd vocabulary, widths that fill no vector.
 DecoderConfig tiny_llama(DType dtype);
 DecoderConfig tiny_gpt2(DType dtype);
+// Every family, and "alibi" (a llama with slopes). tiny() is awkward too: grouped queries, windows
+// shorter than documents, caps low enough to count, head sizes of their own (neox: FORGE's 86),
+// scaled rotary frequencies.
+std::vector<std::string> all_families();
+DecoderConfig tiny(const std::string& family, DType dtype);
 
 reference::DecoderShape twin_shape(const DecoderConfig& config);
 

@@ -6,6 +6,7 @@
 #include "nn/head.h"
 #include "nn/mlp.h"
 #include "nn/norm.h"
+#include "nn/rotary.h"
 #include "tests/kernels/fixture.h"
 #include "tests/nn/layer_rig.h"
 #include "tests/reference/attention.h"
@@ -143,9 +144,18 @@ TEST_P(LayerTest, EmbeddingEqualsTheTwinWithAndWithoutPositions) {
 }
 
 TEST_P(LayerTest, MlpsEqualTheTwin) {
-  for (const MlpKind kind : {MlpKind::swiglu, MlpKind::gelu}) {
+  struct Twin {
+    MlpKind kind;
+    Matrix (*forward)(const Matrix&);
+    Matrix (*backward)(const Matrix&, const Matrix&);
+  };
+  for (const auto& [kind, forward, backward] :
+       {Twin{MlpKind::swiglu, reference::swiglu, reference::swiglu_backward},
+        {MlpKind::geglu, reference::geglu, reference::geglu_backward},
+        {MlpKind::gelu, reference::gelu, reference::gelu_backward},
+        {MlpKind::gelu_erf, reference::gelu_erf, reference::gelu_erf_backward}}) {
     LayerIds ids;
-    const bool gated = kind == MlpKind::swiglu;
+    const bool gated = is_gated(kind);
     Mlp layer({.name = "m", .kind = kind, .hidden = 24, .ffn = 70, .bias = !gated}, group_, ids);
     LayerRig rig(parameters_of(layer), dtype(), ctx(), ids);
     rig.rows.count = 7;
@@ -155,19 +165,19 @@ TEST_P(LayerTest, MlpsEqualTheTwin) {
     Values y(dtype(), Shape{7, 24});
     Values dx(dtype(), Shape{7, 24});
     const Pass pass = rig.pass();
-    layer.forward(pass, x.tensor(), residual.tensor(), y.tensor());
+    const Tensor residual_view = residual.tensor();
+    layer.forward(pass, x.tensor(), &residual_view, y.tensor());
     layer.backward_input(pass, dy.tensor(), dx.tensor());
     layer.backward_weight(pass);
 
     const std::string up_name = gated ? "m.gate_up" : "m.up";
     Matrix up = matmul(x.matrix(), transpose(rig.weight(up_name + ".weight")));
     if (!gated) up = add_to_rows(up, rig.weight("m.up.bias"));
-    const Matrix activated = gated ? reference::swiglu(up) : reference::gelu(up);
+    const Matrix activated = forward(up);
     Matrix expected = matmul(activated, transpose(rig.weight("m.down.weight"))) + residual.matrix();
     if (!gated) expected = add_to_rows(expected, rig.weight("m.down.bias"));
     const Matrix d_activated = matmul(dy.matrix(), rig.weight("m.down.weight"));
-    const Matrix d_up = gated ? reference::swiglu_backward(d_activated, up)
-                              : reference::gelu_backward(d_activated, up);
+    const Matrix d_up = backward(d_activated, up);
     EXPECT_LE(relative_error(y.matrix(), expected), chain());
     EXPECT_LE(relative_error(dx.matrix(), matmul(d_up, rig.weight(up_name + ".weight"))), chain());
     EXPECT_LE(
@@ -189,7 +199,13 @@ TEST_P(LayerTest, AttentionEqualsTheTwinWithAndWithoutRotation) {
   for (const bool turned : {true, false}) {
     LayerIds ids;
     nn::Attention layer(
-        {.name = "a", .hidden = 40, .heads = 4, .kv_heads = 2, .head_dim = 10, .bias = !turned},
+        {.name = "a",
+         .hidden = 40,
+         .heads = 4,
+         .kv_heads = 2,
+         .head_dim = 10,
+         .bias = !turned,
+         .out_bias = !turned},
         group_, ids);
     LayerRig rig(parameters_of(layer), dtype(), ctx(), ids);
     Values places(position);
@@ -200,7 +216,7 @@ TEST_P(LayerTest, AttentionEqualsTheTwinWithAndWithoutRotation) {
                 .keys_max = 6,
                 .cache_row = {}};
     Values cos_sin(DType::f32, Shape{8, 10});
-    kernels::rope_table(ctx(), 10000, cos_sin.tensor());
+    kernels::rope_table(ctx(), rotary_frequencies({.dim = 10, .theta = 10000}), cos_sin.tensor());
     const Tensor table = cos_sin.tensor();
     const Tensor* rotation = turned ? &table : nullptr;
     Values x = draw("x", Shape{10, 40});
@@ -209,7 +225,8 @@ TEST_P(LayerTest, AttentionEqualsTheTwinWithAndWithoutRotation) {
     Values y(dtype(), Shape{10, 40});
     Values dx(dtype(), Shape{10, 40});
     const Pass pass = rig.pass();
-    layer.forward(pass, 0, rotation, x.tensor(), residual.tensor(), y.tensor());
+    const Tensor residual_view = residual.tensor();
+    layer.forward(pass, 0, rotation, x.tensor(), &residual_view, y.tensor());
     layer.backward_input(pass, rotation, dy.tensor(), dx.tensor());
     layer.backward_weight(pass);
 

@@ -8,10 +8,17 @@ namespace boreal::reference {
 namespace {
 
 // What a block's backward needs, kept by name of the equation above.
-struct BlockTrace {
-  Matrix x, n1, q, k, v;
+struct AttentionTrace {
+  Matrix n, q_raw, k_raw, q, k, v;
   AttentionResult attended;
-  Matrix middle, n2, up, activated;
+};
+struct MlpTrace {
+  Matrix n, up, activated;
+};
+struct BlockTrace {
+  Matrix x1, f, x2, g;  // inputs and outputs of the sublayers, before the norms and behind them
+  AttentionTrace attention;
+  MlpTrace mlp;
 };
 
 class Twin {
@@ -21,15 +28,17 @@ class Twin {
 
   DecoderResult run() {
     Matrix x = gather(get("embedding.weight"), batch_.id);
-    if (!shape_.llama) x = x + gather(get("embedding.positions"), batch_.position);
+    for (double& value : x.values) value *= shape_.embedding_scale;
+    if (has("embedding.positions")) x = x + gather(get("embedding.positions"), batch_.position);
     std::vector<BlockTrace> traces;
-    for (std::int64_t i = 0; i < shape_.layers; ++i)
-      x = block(fmt::format("blocks.{}.", i), x, traces);
+    for (std::int64_t i = 0; i < shape_.layers; ++i) x = block(i, x, traces);
 
     const std::string matrix = shape_.tied ? "embedding.weight" : "head.weight";
     const Matrix normed = norm("head.norm", x);
+    const Matrix raw = matmul(normed, transpose(get(matrix)));
+    const double cap = shape_.logit_soft_cap;
     DecoderResult out;
-    out.logits = matmul(normed, transpose(get(matrix)));
+    out.logits = cap > 0 ? soft_cap(raw, cap) : raw;
     std::vector<double> seed;
     for (const double weight : batch_.weight) seed.push_back(weight * batch_.scale);
     const CrossEntropy loss = cross_entropy(out.logits, batch_.target, seed);
@@ -37,18 +46,21 @@ class Twin {
     for (std::int64_t r = 0; r < loss.loss.columns; ++r)
       out.total += loss.loss(0, r) * seed[static_cast<std::size_t>(r)];
 
-    add(matrix, matmul(transpose(loss.dlogits), normed));
-    Matrix dx = norm_backward("head.norm", matmul(loss.dlogits, get(matrix)), x);
+    const Matrix d_raw = cap > 0 ? soft_cap_backward(loss.dlogits, raw, cap) : loss.dlogits;
+    add(matrix, matmul(transpose(d_raw), normed));
+    Matrix dx = norm_backward("head.norm", matmul(d_raw, get(matrix)), x);
     for (std::int64_t i = shape_.layers; i-- > 0;)
-      dx = block_backward(fmt::format("blocks.{}.", i), dx, traces[static_cast<std::size_t>(i)]);
-    add("embedding.weight", scatter(dx, batch_.id, get("embedding.weight").rows));
-    if (!shape_.llama)
+      dx = block_backward(i, dx, traces[static_cast<std::size_t>(i)]);
+    if (has("embedding.positions"))
       add("embedding.positions", scatter(dx, batch_.position, get("embedding.positions").rows));
+    for (double& value : dx.values) value *= shape_.embedding_scale;
+    add("embedding.weight", scatter(dx, batch_.id, get("embedding.weight").rows));
     out.gradients = std::move(gradients_);
     return out;
   }
 
  private:
+  bool has(const std::string& name) const { return parameters_.contains(name); }
   const Matrix& get(const std::string& name) const {
     const auto found = parameters_.find(name);
     CHECK(found != parameters_.end(), "the twin has no parameter {}", name);
@@ -59,73 +71,163 @@ class Twin {
     if (!fresh) entry->second = entry->second + d;
   }
 
+  Matrix factors(const std::string& name) const {
+    Matrix w = get(name + ".weight");
+    for (double& value : w.values) value += shape_.plus;
+    return w;
+  }
   Matrix norm(const std::string& name, const Matrix& x) const {
-    if (shape_.llama) return rms_norm(x, get(name + ".weight"), shape_.norm_eps);
-    return layer_norm(x, get(name + ".weight"), get(name + ".bias"), shape_.norm_eps);
+    if (!shape_.layer_norm) return rms_norm(x, factors(name), shape_.norm_eps);
+    return layer_norm(x, factors(name), get(name + ".bias"), shape_.norm_eps);
   }
   Matrix norm_backward(const std::string& name, const Matrix& dy, const Matrix& x) {
-    const Matrix& w = get(name + ".weight");
-    const NormGradients d = shape_.llama ? rms_norm_backward(dy, x, w, shape_.norm_eps)
-                                         : layer_norm_backward(dy, x, w, shape_.norm_eps);
+    const Matrix w = factors(name);
+    const NormGradients d = shape_.layer_norm ? layer_norm_backward(dy, x, w, shape_.norm_eps)
+                                              : rms_norm_backward(dy, x, w, shape_.norm_eps);
     add(name + ".weight", d.dw);
-    if (!shape_.llama) add(name + ".bias", d.db);
+    if (shape_.layer_norm) add(name + ".bias", d.db);
     return d.dx;
   }
 
   Matrix linear(const std::string& name, const Matrix& x) const {
     const Matrix y = matmul(x, transpose(get(name + ".weight")));
-    return shape_.llama ? y : add_to_rows(y, get(name + ".bias"));
+    return has(name + ".bias") ? add_to_rows(y, get(name + ".bias")) : y;
   }
   Matrix linear_backward(const std::string& name, const Matrix& dy, const Matrix& x) {
     add(name + ".weight", matmul(transpose(dy), x));
-    if (!shape_.llama) add(name + ".bias", column_sums(dy));
+    if (has(name + ".bias")) add(name + ".bias", column_sums(dy));
     return matmul(dy, get(name + ".weight"));
   }
 
-  Matrix rotated(const Matrix& x, std::int64_t heads, double direction) const {
-    if (!shape_.llama) return x;
-    return rotary(x, batch_.position, heads, shape_.rope_theta, direction);
+  // The norm of queries or keys runs over as many columns as it has weights, piece by piece.
+  Matrix head_norm(const std::string& name, const Matrix& x) const {
+    if (!has(name + ".weight")) return x;
+    const Matrix& w = get(name + ".weight");
+    Matrix y(x.rows, 0);
+    for (std::int64_t c = 0; c < x.columns; c += w.columns)
+      y = beside(y, rms_norm(columns_of(x, c, c + w.columns), w, shape_.norm_eps));
+    return y;
+  }
+  Matrix head_norm_backward(const std::string& name, const Matrix& dy, const Matrix& x) {
+    if (!has(name + ".weight")) return dy;
+    const Matrix& w = get(name + ".weight");
+    Matrix dx(x.rows, 0);
+    for (std::int64_t c = 0; c < x.columns; c += w.columns) {
+      const NormGradients d = rms_norm_backward(columns_of(dy, c, c + w.columns),
+                                                columns_of(x, c, c + w.columns), w,
+                                                shape_.norm_eps);
+      add(name + ".weight", d.dw);
+      dx = beside(dx, d.dx);
+    }
+    return dx;
   }
 
-  AttentionHeads heads() const { return {shape_.heads, shape_.kv_heads}; }
-  std::string up_name() const { return shape_.llama ? "mlp.gate_up" : "mlp.up"; }
+  AttentionHeads heads_of(std::int64_t layer) const {
+    AttentionHeads heads = shape_.heads;
+    if (!shape_.window.empty()) heads.window = shape_.window[static_cast<std::size_t>(layer)];
+    return heads;
+  }
 
-  Matrix block(const std::string& name, const Matrix& x, std::vector<BlockTrace>& traces) const {
-    BlockTrace t;
-    t.x = x;
-    t.n1 = norm(name + "norm1", x);
-    const Matrix qkv = linear(name + "attention.qkv", t.n1);
-    const std::int64_t dim = qkv.columns / (shape_.heads + 2 * shape_.kv_heads);
-    const std::int64_t k_begin = shape_.heads * dim;
-    const std::int64_t v_begin = k_begin + shape_.kv_heads * dim;
-    t.q = rotated(columns_of(qkv, 0, k_begin), shape_.heads, 1);
-    t.k = rotated(columns_of(qkv, k_begin, v_begin), shape_.kv_heads, 1);
+  Matrix attend(std::int64_t layer, const std::string& name, const Matrix& n,
+                AttentionTrace& t) const {
+    const AttentionHeads heads = heads_of(layer);
+    t.n = n;
+    const Matrix qkv = linear(name + ".qkv", n);
+    const std::int64_t dim = qkv.columns / (heads.heads + 2 * heads.kv_heads);
+    const std::int64_t k_begin = heads.heads * dim;
+    const std::int64_t v_begin = k_begin + heads.kv_heads * dim;
+    t.q_raw = columns_of(qkv, 0, k_begin);
+    t.k_raw = columns_of(qkv, k_begin, v_begin);
     t.v = columns_of(qkv, v_begin, qkv.columns);
-    t.attended = shape_.streamed ? streamed_attention(heads(), t.q, t.k, t.v)
-                                 : attention(heads(), batch_.document, t.q, t.k, t.v);
-    t.middle = x + linear(name + "attention.out", t.attended.o);
-    t.n2 = norm(name + "norm2", t.middle);
-    t.up = linear(name + up_name(), t.n2);
-    t.activated = shape_.llama ? swiglu(t.up) : gelu(t.up);
-    Matrix y = t.middle + linear(name + "mlp.down", t.activated);
+    t.q = rotary(head_norm(name + ".q_norm", t.q_raw), batch_.position, heads.heads,
+                 shape_.frequency, 1);
+    t.k = rotary(head_norm(name + ".k_norm", t.k_raw), batch_.position, heads.kv_heads,
+                 shape_.frequency, 1);
+    t.attended = shape_.streamed ? streamed_attention(heads, t.q, t.k, t.v)
+                                 : attention(heads, batch_.document, t.q, t.k, t.v);
+    return linear(name + ".out", t.attended.o);
+  }
+  Matrix attend_backward(std::int64_t layer, const std::string& name, const Matrix& dy,
+                         const AttentionTrace& t) {
+    const AttentionHeads heads = heads_of(layer);
+    const Matrix d_o = linear_backward(name + ".out", dy, t.attended.o);
+    const AttentionGradients d =
+        shape_.streamed ? streamed_attention_backward(heads, t.q, t.k, t.v, t.attended, d_o)
+                        : attention_backward(heads, batch_.document, t.q, t.k, t.v, d_o);
+    const Matrix dq = rotary(d.dq, batch_.position, heads.heads, shape_.frequency, -1);
+    const Matrix dk = rotary(d.dk, batch_.position, heads.kv_heads, shape_.frequency, -1);
+    const Matrix d_qk = beside(head_norm_backward(name + ".q_norm", dq, t.q_raw),
+                               head_norm_backward(name + ".k_norm", dk, t.k_raw));
+    return linear_backward(name + ".qkv", beside(d_qk, d.dv), t.n);
+  }
+
+  std::string up_name(const std::string& name) const {
+    return name + (has(name + ".gate_up.weight") ? ".gate_up" : ".up");
+  }
+  Matrix mlp(const std::string& name, const Matrix& n, MlpTrace& t) const {
+    t.n = n;
+    t.up = linear(up_name(name), n);
+    switch (shape_.activation) {
+      case Activation::swiglu: t.activated = swiglu(t.up); break;
+      case Activation::gelu: t.activated = gelu(t.up); break;
+      case Activation::gelu_erf: t.activated = gelu_erf(t.up); break;
+      case Activation::geglu: t.activated = geglu(t.up); break;
+    }
+    return linear(name + ".down", t.activated);
+  }
+  Matrix mlp_backward(const std::string& name, const Matrix& dy, const MlpTrace& t) {
+    const Matrix d = linear_backward(name + ".down", dy, t.activated);
+    Matrix d_up;
+    switch (shape_.activation) {
+      case Activation::swiglu: d_up = swiglu_backward(d, t.up); break;
+      case Activation::gelu: d_up = gelu_backward(d, t.up); break;
+      case Activation::gelu_erf: d_up = gelu_erf_backward(d, t.up); break;
+      case Activation::geglu: d_up = geglu_backward(d, t.up); break;
+    }
+    return linear_backward(up_name(name), d_up, t.n);
+  }
+
+  bool normed_before() const { return shape_.placement != Placement::after; }
+  bool normed_after() const {
+    return shape_.placement == Placement::after || shape_.placement == Placement::around;
+  }
+  Matrix before(const std::string& name, const Matrix& x) const {
+    return normed_before() ? norm(name, x) : x;
+  }
+  Matrix after(const std::string& name, const Matrix& y) const {
+    return normed_after() ? norm(name + "_after", y) : y;
+  }
+  Matrix before_backward(const std::string& name, const Matrix& d, const Matrix& x) {
+    return normed_before() ? norm_backward(name, d, x) : d;
+  }
+  Matrix after_backward(const std::string& name, const Matrix& d, const Matrix& y) {
+    return normed_after() ? norm_backward(name + "_after", d, y) : d;
+  }
+
+  Matrix block(std::int64_t i, const Matrix& x, std::vector<BlockTrace>& traces) const {
+    const std::string name = fmt::format("blocks.{}.", i);
+    BlockTrace t;
+    t.x1 = x;
+    t.f = attend(i, name + "attention", before(name + "norm1", x), t.attention);
+    const Matrix middle = x + after(name + "norm1", t.f);
+    t.x2 = shape_.placement == Placement::parallel ? x : middle;
+    t.g = mlp(name + "mlp", before(name + "norm2", t.x2), t.mlp);
+    Matrix y = middle + after(name + "norm2", t.g);
     traces.push_back(std::move(t));
     return y;
   }
 
-  Matrix block_backward(const std::string& name, const Matrix& dy, const BlockTrace& t) {
-    const Matrix d_activated = linear_backward(name + "mlp.down", dy, t.activated);
-    const Matrix d_up =
-        shape_.llama ? swiglu_backward(d_activated, t.up) : gelu_backward(d_activated, t.up);
-    const Matrix d_n2 = linear_backward(name + up_name(), d_up, t.n2);
-    const Matrix d_middle = dy + norm_backward(name + "norm2", d_n2, t.middle);
-    const Matrix d_o = linear_backward(name + "attention.out", d_middle, t.attended.o);
-    const AttentionGradients d =
-        shape_.streamed ? streamed_attention_backward(heads(), t.q, t.k, t.v, t.attended, d_o)
-                        : attention_backward(heads(), batch_.document, t.q, t.k, t.v, d_o);
-    const Matrix d_qkv =
-        beside(beside(rotated(d.dq, shape_.heads, -1), rotated(d.dk, shape_.kv_heads, -1)), d.dv);
-    const Matrix d_n1 = linear_backward(name + "attention.qkv", d_qkv, t.n1);
-    return d_middle + norm_backward(name + "norm1", d_n1, t.x);
+  Matrix block_backward(std::int64_t i, const Matrix& dy, const BlockTrace& t) {
+    const std::string name = fmt::format("blocks.{}.", i);
+    const Matrix d_g = after_backward(name + "norm2", dy, t.g);
+    const Matrix d_x2 =
+        before_backward(name + "norm2", mlp_backward(name + "mlp", d_g, t.mlp), t.x2);
+    const bool parallel = shape_.placement == Placement::parallel;
+    const Matrix d_middle = parallel ? dy : dy + d_x2;
+    const Matrix d_f = after_backward(name + "norm1", d_middle, t.f);
+    const Matrix d_n = attend_backward(i, name + "attention", d_f, t.attention);
+    const Matrix dx = d_middle + before_backward(name + "norm1", d_n, t.x1);
+    return parallel ? dx + d_x2 : dx;
   }
 
   const DecoderShape& shape_;

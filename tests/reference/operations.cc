@@ -92,19 +92,27 @@ NormGradients layer_norm_backward(const Matrix& dy, const Matrix& x, const Matri
 
 Matrix rotary(const Matrix& x, const std::vector<std::int64_t>& position, std::int64_t heads,
               double theta, double direction) {
+  const std::int64_t dim = x.columns / heads;
+  std::vector<double> frequency;
+  for (std::int64_t i = 0; i < dim / 2; ++i)
+    frequency.push_back(std::pow(theta, -2 * static_cast<double>(i) / static_cast<double>(dim)));
+  return rotary(x, position, heads, frequency, direction);
+}
+
+Matrix rotary(const Matrix& x, const std::vector<std::int64_t>& position, std::int64_t heads,
+              const std::vector<double>& frequency, double direction) {
   Matrix y = x;
   const std::int64_t dim = x.columns / heads;
+  const auto half = static_cast<std::int64_t>(frequency.size());
   for (std::int64_t r = 0; r < x.rows; ++r)
     for (std::int64_t h = 0; h < heads; ++h)
-      for (std::int64_t i = 0; i < dim / 2; ++i) {
-        const double frequency =
-            std::pow(theta, -2 * static_cast<double>(i) / static_cast<double>(dim));
-        const double t =
-            direction * static_cast<double>(position[static_cast<std::size_t>(r)]) * frequency;
+      for (std::int64_t i = 0; i < half; ++i) {
+        const double t = direction * static_cast<double>(position[static_cast<std::size_t>(r)]) *
+                         frequency[static_cast<std::size_t>(i)];
         const double a = x(r, h * dim + i);
-        const double b = x(r, h * dim + i + dim / 2);
+        const double b = x(r, h * dim + i + half);
         y(r, h * dim + i) = a * std::cos(t) - b * std::sin(t);
-        y(r, h * dim + i + dim / 2) = b * std::cos(t) + a * std::sin(t);
+        y(r, h * dim + i + half) = b * std::cos(t) + a * std::sin(t);
       }
   return y;
 }
@@ -185,6 +193,21 @@ Matrix geglu_backward(const Matrix& dy, const Matrix& gate_up) {
       d_up(r, c) *= dy(r, c);
     }
   return beside(gelu_backward(d_value, gate), d_up);
+}
+
+Matrix soft_cap(const Matrix& x, double cap) {
+  Matrix y = x;
+  for (double& v : y.values) v = cap * std::tanh(v / cap);
+  return y;
+}
+
+Matrix soft_cap_backward(const Matrix& dy, const Matrix& x, double cap) {
+  Matrix dx = dy;
+  for (std::size_t i = 0; i < x.values.size(); ++i) {
+    const double t = std::tanh(x.values[i] / cap);
+    dx.values[i] *= 1 - t * t;
+  }
+  return dx;
 }
 
 Matrix gather(const Matrix& table, const std::vector<std::int64_t>& id) {

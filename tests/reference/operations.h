@@ -5,7 +5,7 @@
 //   2019) LayerNorm   y[c] = (x[c] - mean(x)) s w[c] + b[c],  s = 1 / sqrt(variance(x) + eps)
 //                                                                     (Ba, Kiros & Hinton 2016)
 //   rotary      (a, b) at (i, i + dim / 2) -> (a cos t - b sin t, b cos t + a sin t),
-//               t = position theta^(-2 i / dim)                              (Su et al. 2021)
+//               t = position f[i], f[i] = theta^(-2 i / dim) unless scaled   (Su et al. 2021)
 //   SwiGLU      y = silu(gate) up,  silu(x) = x / (1 + e^-x)                 (Shazeer 2020)
 //   GELU        y = x (1 + erf(x / sqrt(2))) / 2, or about that:
 //               y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2        (Hendrycks & Gimpel
@@ -37,6 +37,9 @@ NormGradients layer_norm_backward(const Matrix& dy, const Matrix& x, const Matri
 // x [rows, heads * dim]. direction 1 rotates, -1 rotates back: the transpose, hence the gradient.
 Matrix rotary(const Matrix& x, const std::vector<std::int64_t>& position, std::int64_t heads,
               double theta, double direction);
+// The same of the first 2 |frequency| features of each head; the others stay.
+Matrix rotary(const Matrix& x, const std::vector<std::int64_t>& position, std::int64_t heads,
+              const std::vector<double>& frequency, double direction);
 
 // gate_up = gate | up.
 Matrix swiglu(const Matrix& gate_up);
@@ -47,6 +50,10 @@ Matrix gelu_erf(const Matrix& x);
 Matrix gelu_erf_backward(const Matrix& dy, const Matrix& x);
 Matrix geglu(const Matrix& gate_up);
 Matrix geglu_backward(const Matrix& dy, const Matrix& gate_up);
+
+// cap tanh(x / cap), and dy (1 - tanh(x / cap)^2).
+Matrix soft_cap(const Matrix& x, double cap);
+Matrix soft_cap_backward(const Matrix& dy, const Matrix& x, double cap);
 
 // y[r] = table[id[r]], and its gradient: table rows that receive the sum of their dy.
 Matrix gather(const Matrix& table, const std::vector<std::int64_t>& id);

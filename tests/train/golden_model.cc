@@ -35,7 +35,7 @@ void each_element(const model::HfTensor& hf, const nn::Parameter& p, Visit visit
   for (std::int64_t row = 0; row < hf.rows; ++row)
     for (std::int64_t column = 0; column < columns; ++column) {
       const std::int64_t in_file = hf.transposed ? column * hf.rows + row : row * columns + column;
-      visit(static_cast<std::size_t>(in_file), (hf.row_begin + row) * columns + column);
+      visit(static_cast<std::size_t>(in_file), hf.row(row) * columns + column);
     }
 }
 
@@ -122,7 +122,7 @@ void GoldenModel::read_figures() {
                          .gradient_norms = json.at(dtype).at("gradient_norms")};
   };
   fp32_ = figures("fp32");
-  bf16_ = figures("bf16");
+  if (json.contains("bf16")) bf16_ = figures("bf16");
   const auto& optim = json.at("optim");
   optim_ = {.lr = optim.at("lr"),
             .schedule = "constant",

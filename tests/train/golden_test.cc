@@ -141,10 +141,17 @@ std::string name_of_case(const testing::TestParamInfo<Golden::ParamType>& info) 
 }
 
 constexpr const char* kModels[] = {"llama_untied", "llama_tied", "gpt2"};
+// In fp32 alone.
+constexpr const char* kFamilies[] = {"llama3", "llama_linear", "neox",   "mistral",
+                                     "qwen2",  "qwen3",        "gemma2", "olmo2"};
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden,
                          testing::Combine(testing::ValuesIn(kModels),
                                           testing::Values(DType::f32, DType::bf16)),
+                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(Families, Golden,
+                         testing::Combine(testing::ValuesIn(kFamilies),
+                                          testing::Values(DType::f32)),
                          name_of_case);
 INSTANTIATE_TEST_SUITE_P(Models, GoldenBf16,
                          testing::Combine(testing::ValuesIn(kModels), testing::Values(DType::bf16)),

@@ -84,10 +84,10 @@ std::string MeshOutcome::bytes() const {
 }
 
 model::DecoderConfig config_of(const MeshJob& job) {
-  model::DecoderConfig c =
-      job.family == "llama" ? model::tiny_llama(job.dtype) : model::tiny_gpt2(job.dtype);
+  model::DecoderConfig c = model::tiny(job.family, job.dtype);
   c.heads = 8;
-  c.kv_heads = job.family == "llama" ? job.kv_heads : 8;
+  c.kv_heads = job.family == "gpt2" || job.family == "neox" ? 8 : job.kv_heads;
+  if (job.family == "neox") c.hidden = 176;
   c.ffn = 160;
   c.context = kSequence;
   return c;

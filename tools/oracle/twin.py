@@ -28,12 +28,15 @@ class Batch:
     def rows(self, begin, end):
         return Batch(**{key: value[begin:end] for key, value in vars(self).items()})
 
-    def mask(self):
-        """bool [rows, 1, queries, keys]: a query sees [doc_begin, itself]; None where that is the plain triangle."""
-        if not self.doc_begin.any():
+    def mask(self, window=None):
+        """bool [rows, 1, queries, keys]: a query sees [doc_begin, itself], of these the last `window`; None where that
+        is the plain triangle."""
+        if not self.doc_begin.any() and window is None:
             return None
         column = torch.arange(self.input.shape[1])
         seen = (column[None, None, :] <= column[None, :, None]) & (column[None, None, :] >= self.doc_begin[:, :, None])
+        if window is not None:
+            seen = seen & (column[None, None, :] > column[None, :, None] - window)
         return seen[:, None]
 
 
@@ -55,9 +58,15 @@ def load_batches(path):
     return [batch_of({name: tensors[name][step] for name in FIELDS}) for step in range(steps)]
 
 
+def attention_of(config):
+    """scaled_dot_product_attention has no soft cap of scores."""
+    return "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
+
+
 def load_model(folder):
+    how = attention_of(transformers.AutoConfig.from_pretrained(folder))
     return transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="sdpa"
+        folder, dtype=torch.float32, attn_implementation=how
     ).eval()
 
 
@@ -88,9 +97,29 @@ class Twin:
     def named_parameters(self):
         return dict(self.model.named_parameters())
 
+    def masks(self, batch):
+        """As the model takes them: one, or one for each kind of layer."""
+        config = self.model.config
+        window = getattr(config, "sliding_window", None)
+
+        def shaped(mask):
+            if mask is None or attention_of(config) != "eager":
+                return mask
+            return torch.where(mask, 0.0, torch.finfo(torch.float32).min)
+
+        if window is None:
+            return shaped(batch.mask())
+        if getattr(config, "layer_types", None) is None:
+            return shaped(batch.mask(window))
+        whole = 2 * batch.input.shape[1]  # a window that hides nothing: a mask is there in any case
+        return {
+            "full_attention": shaped(batch.mask(whole)),
+            "sliding_attention": shaped(batch.mask(window)),
+        }
+
     def logits(self, batch):
         """fp32 [rows, sequence, vocab]."""
-        feed = {"input_ids": batch.input, "position_ids": batch.position, "attention_mask": batch.mask()}
+        feed = {"input_ids": batch.input, "attention_mask": self.masks(batch), "position_ids": batch.position}
         if self.dtype == "fp32":
             return self.model(**feed, use_cache=False).logits
         with torch.autocast("cpu", dtype=torch.bfloat16):
