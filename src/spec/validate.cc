@@ -95,11 +95,12 @@ void check_model(Checker& check, const ModelSpec& model) {
     check.divides("model.kv_heads", model.kv_heads, "model.heads", model.heads,
                   "each key-value head serves as many query heads");
   }
-  check.require(model.family != "gpt2" || model.kv_heads == 0 || model.kv_heads == model.heads,
+  const bool grouped = model.family != "gpt2" && model.family != "neox";
+  check.require(grouped || model.kv_heads == 0 || model.kv_heads == model.heads,
                 {"model.kv_heads", "model.family"},
-                "model.kv_heads is {}, but model.family gpt2 has as many as model.heads ({}); "
+                "model.kv_heads is {}, but model.family {} has as many as model.heads ({}); "
                 "remove it or take llama.",
-                model.kv_heads, model.heads);
+                model.kv_heads, model.family, model.heads);
   if (model.head_dim > 0) {
     check.require(model.head_dim % 2 == 0, {"model.head_dim"},
                   "model.head_dim is {}, but must be even: its features go in pairs.",

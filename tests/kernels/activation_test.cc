@@ -240,9 +240,8 @@ TEST_P(Rope, OfAPartOfEachHeadLeavesTheRest) {
     std::vector<double> frequency;
     for (int i = 0; i < part / 2; ++i) frequency.push_back(std::pow(10000.0, -2.0 * i / part));
     rope(ctx(), x.tensor(), positions.tensor(), cos_sin.tensor(), 3, Rotation::forward);
-    EXPECT_LE(
-        relative_error(x.matrix(), reference::rotary(before, position, 3, frequency, 1)),
-        tolerance());
+    EXPECT_LE(relative_error(x.matrix(), reference::rotary(before, position, 3, frequency, 1)),
+              tolerance());
     for (int h = 0; h < 3; ++h)
       EXPECT_EQ(columns_of(x.matrix(), h * dim + part, (h + 1) * dim).values,
                 columns_of(before, h * dim + part, (h + 1) * dim).values);

@@ -45,8 +45,7 @@ TEST_P(FamilyOps, GeluErfHasItsRelativeErrorInBothTailsAndSaturates) {
   std::vector<double> points = {-1e30, -1e4, 1e4, 1e17, 0, -0.0, 1e-40, -1e-30};
   for (int i = -900; i <= 900; ++i) points.push_back(i * 0.01);
   Values x(dtype(), Matrix(1, static_cast<std::int64_t>(points.size())));
-  for (std::size_t i = 0; i < points.size(); ++i)
-    x.set(0, static_cast<std::int64_t>(i), points[i]);
+  for (std::size_t i = 0; i < points.size(); ++i) x.set(0, static_cast<std::int64_t>(i), points[i]);
   Values y(dtype(), x.tensor().shape);
   gelu_erf(ctx(), x.tensor(), y.tensor());
   const Matrix got = y.matrix();
@@ -54,8 +53,7 @@ TEST_P(FamilyOps, GeluErfHasItsRelativeErrorInBothTailsAndSaturates) {
   for (std::int64_t i = 0; i < got.columns; ++i) {
     const double want = std::isfinite(expected(0, i)) ? expected(0, i) : 0;
     // e^(-x^2 / 2) feels the rounding of x^2 / 2, up to 40 ulps of it at 9.
-    EXPECT_NEAR(got(0, i), want, (rounding() + 4e-6) * std::abs(want) + 1e-37)
-        << x.matrix()(0, i);
+    EXPECT_NEAR(got(0, i), want, (rounding() + 4e-6) * std::abs(want) + 1e-37) << x.matrix()(0, i);
   }
 }
 
@@ -144,16 +142,14 @@ TEST_P(FamilyOps, ANotANumberStaysInItsElementOrItsHead) {
   Values y(dtype(), Shape{3, 34});
   gelu_erf(ctx(), x.tensor(), y.tensor());
   for (std::int64_t r = 0; r < 3; ++r)
-    for (std::int64_t c = 0; c < 34; ++c)
-      EXPECT_EQ(std::isnan(y.matrix()(r, c)), r == 1 && c == 4);
+    for (std::int64_t c = 0; c < 34; ++c) EXPECT_EQ(std::isnan(y.matrix()(r, c)), r == 1 && c == 4);
   Values rstd(DType::f32, Shape{3, 2});
   Values w(DType::f32, Matrix(1, 17, 1));
   head_squares(ctx(), x.tensor(), rstd.tensor());
   head_scales(ctx(), rstd.tensor(), 17, 1e-5);
   head_norm(ctx(), x.tensor(), w.tensor(), rstd.tensor(), y.tensor());
   for (std::int64_t r = 0; r < 3; ++r)
-    for (std::int64_t c = 0; c < 34; ++c)
-      EXPECT_EQ(std::isnan(y.matrix()(r, c)), r == 1 && c < 17);
+    for (std::int64_t c = 0; c < 34; ++c) EXPECT_EQ(std::isnan(y.matrix()(r, c)), r == 1 && c < 17);
 }
 
 BOREAL_EVERYWHERE(FamilyOps);

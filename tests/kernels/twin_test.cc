@@ -94,9 +94,9 @@ TEST(Twin, AWindowOfOneKeyGivesItsValueAndOneAsLongAsTheDocumentChangesNothing) 
   const Matrix q = random_matrix("q", 5, 4);
   const Matrix k = random_matrix("k", 5, 4);
   const Matrix v = random_matrix("v", 5, 4);
-  EXPECT_LE(relative_error(attention({.heads = 2, .kv_heads = 2, .window = 1}, document, q, k, v).o,
-                           v),
-            1e-15);
+  EXPECT_LE(
+      relative_error(attention({.heads = 2, .kv_heads = 2, .window = 1}, document, q, k, v).o, v),
+      1e-15);
   EXPECT_EQ(attention({.heads = 2, .kv_heads = 2, .window = 3}, document, q, k, v).o.values,
             attention({2, 2}, document, q, k, v).o.values);
 }

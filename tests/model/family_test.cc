@@ -23,9 +23,9 @@ std::vector<DecoderConfig> all_configs() {
 
 std::string text_of(const DecoderConfig& c) {
   const AttentionFeatures& a = c.attention;
-  const std::string sizes = fmt::format("{} {} {} {} {} {} {} {} {} {}", c.family, c.hidden,
-                                        c.layers, c.heads, c.kv_heads, c.head_size, c.ffn, c.vocab,
-                                        c.context, boreal::name_of(c.dtype));
+  const std::string sizes =
+      fmt::format("{} {} {} {} {} {} {} {} {} {}", c.family, c.hidden, c.layers, c.heads,
+                  c.kv_heads, c.head_size, c.ffn, c.vocab, c.context, boreal::name_of(c.dtype));
   const std::string kinds =
       fmt::format("{} {} {} {} {} {} {} {}", static_cast<int>(c.norm), c.norm_plus_one,
                   static_cast<int>(c.placement), static_cast<int>(c.mlp), c.qkv_bias, c.bias,
@@ -161,13 +161,48 @@ TEST(FamilyConfig, OfABadHuggingFaceFileIsRefusedByName) {
            {with(llama, "hidden_act", "\"gelu\""), "hidden_act"},
            {with(llama, "attention_bias", "true"), "attention_bias"},
            {with(llama, "rope_scaling", R"({"type": "yarn", "factor": 2})"), "yarn"},
+           {with(llama, "rope_scaling", R"({"type": "linear", "factor": -2})"), "factor is -2"},
+           {with(llama, "rope_scaling", R"({"type": "linear", "factor": 2, "beta_fast": 3})"),
+            "beta_fast"},
+           {with(llama, "rope_scaling", R"({"rope_type": "llama3", "factor": 2})"),
+            "original_max_position_embeddings"},
+           {with(llama, "rope_scaling",
+                 R"({"rope_type": "linear", "type": "llama3", "factor": 2})"),
+            "type is \"llama3\", but rope_type \"linear\""},
+           {with(llama, "rope_scaling", "[1]"), "rope_scaling"},
+           {with(llama, "residual_multiplier", "0.22"), "residual_multiplier is 0.22"},
+           {with(llama, "quantization_config", R"({"bits": 4})"), "quantization_config"},
+           {with(llama, "sliding_window", "64"), "sliding_window"},
+           {with(llama, "tie_word_embeddings", "\"yes\""), "tie_word_embeddings"},
+           {with(llama, "rms_norm_eps", "\"small\""), "rms_norm_eps"},
+           {with(llama, "position_embedding_type", "\"relative_key\""), "relative_key"},
+           {with(tiny("mistral", DType::f32), "sliding_window", "-1"), "sliding_window is -1"},
+           {with(tiny("mistral", DType::f32), "layer_types", R"(["full_attention"])"),
+            "layer_types"},
+           {with(tiny("qwen2", DType::f32), "sliding_window", "null"), "use_sliding_window"},
+           {with(tiny("qwen2", DType::f32), "head_dim", "34"), "head_dim is 34"},
+           {with(tiny("qwen3", DType::f32), "layer_types",
+                 R"(["full_attention", "sliding_attention", "full_attention"])"),
+            "for layer 1"},
+           {with(tiny("gemma2", DType::f32), "hidden_activation", "\"gelu\""), "hidden_activation"},
+           {with(tiny("gemma2", DType::f32), "query_pre_attn_scalar", "0"),
+            "query_pre_attn_scalar"},
+           {with(tiny("gemma2", DType::f32), "attn_logit_softcapping", "-50"),
+            "attn_logit_softcapping"},
+           {with(tiny("neox", DType::f32), "use_parallel_residual", "false"),
+            "use_parallel_residual"},
+           {with(tiny("neox", DType::f32), "rotary_pct", "0.25"), "21 of the 86"},
+           {with(tiny("neox", DType::f32), "rotary_pct", "0"), "share of 0"},
+           {with(tiny("neox", DType::f32), "hidden_act", "\"relu\""), "relu"},
+           {with(tiny("olmo2", DType::f32), "attention_bias", "true"), "attention_bias"},
            {with(llama, "rope_parameters", R"({"rope_type": "yarn"})"), "yarn"},
            {with(llama, "vocab_size", "4611686018427387904"), "4611686018427387904"},
            {with(gpt2, "n_embd", ""), "n_embd"},
            {with(gpt2, "n_head", "0"), "heads"},
            {with(gpt2, "n_head", "3"), "3"},
            {with(gpt2, "activation_function", "\"relu\""), "relu"},
-           {with(gpt2, "scale_attn_by_inverse_layer_idx", "true"), "scale_attn_by_inverse_layer_idx"},
+           {with(gpt2, "scale_attn_by_inverse_layer_idx", "true"),
+            "scale_attn_by_inverse_layer_idx"},
        }) {
     const auto config = config_from_hf(bad.json, "dir/config.json", DType::f32);
     ASSERT_FALSE(config.ok()) << bad.json;
@@ -176,6 +211,38 @@ TEST(FamilyConfig, OfABadHuggingFaceFileIsRefusedByName) {
         << config.error().message;
     EXPECT_NE(config.error().message.find(bad.says), std::string::npos) << config.error().message;
   }
+}
+
+TEST(FamilyConfig, OfAChoiceThatTheFamilyHasNotSaysWhichHaveIt) {
+  const auto message = [](const auto& change) {
+    spec::ModelSpec spec;
+    change(spec);
+    const auto config = config_of(spec, 64);
+    EXPECT_FALSE(config.ok());
+    return config.ok() ? std::string() : config.error().message;
+  };
+  using spec::ModelSpec;
+  EXPECT_EQ(
+      message([](ModelSpec& s) { s.attention.window = 64; }),
+      "model.attention.window is 64, but the llama family has no such choice; mistral, qwen2, "
+      "qwen3 or gemma2 has");
+  EXPECT_NE(message([](ModelSpec& s) { s.attention.soft_cap = 50; }).find("gemma2"),
+            std::string::npos);
+  EXPECT_NE(message([](ModelSpec& s) { s.rotary_percent = 0.5; }).find("neox"), std::string::npos);
+  EXPECT_NE(message([](ModelSpec& s) { s.family = "gpt2", s.head_dim = 32; }).find("head_dim"),
+            std::string::npos);
+  EXPECT_NE(
+      message([](ModelSpec& s) { s.position = "learned"; }).find("rotary positions, or alibi"),
+      std::string::npos);
+  EXPECT_NE(message([](ModelSpec& s) { s.family = "neox", s.hidden = 344; }).find("21 of the 86"),
+            std::string::npos);
+}
+
+TEST(FamilyConfig, HarmlessKeysAndSwitchesThatAreOffAreReadOver) {
+  std::string json = with(tiny_llama(DType::f32), "quantization_config", "null");
+  json.insert(1, R"("pad_token_id": 7, "_name_or_path": "x", "use_mrope": false,)");
+  const auto config = config_from_hf(json, "config.json", DType::f32);
+  EXPECT_TRUE(config.ok()) << config.error().message;
 }
 
 TEST(FamilyConfig, ReadsTheRotaryBaseWhereTransformers5WritesIt) {
@@ -204,6 +271,21 @@ TEST(Decoder, CountsParametersAndFlopsByTheDesignsFormula) {
   const Decoder gpt2(tiny_gpt2(DType::f32));
   const std::int64_t gpt2_matrices = 61 * 40 + 2 * (4 * 40 * 40 + 2 * 150 * 40);
   EXPECT_EQ(gpt2.flops_per_token(64), static_cast<double>(6 * gpt2_matrices + 6 * 2 * 64 * 40));
+}
+
+TEST(Decoder, CountsOnlyTheKeysThatAWindowShowsAndHeadsOfTheirSize) {
+  const DecoderConfig gemma = tiny("gemma2", DType::f32);  // layers 0 and 2 see 9 keys
+  const Decoder model(gemma);
+  double matrices = 0;
+  for (const nn::Parameter* p : model.parameters())
+    if (p->is_matrix()) matrices += static_cast<double>(p->shape.elements());
+  // Of 64 queries with a window of 9: 1 + 2 + ... + 9, then 55 times 9; with halves for the
+  // diagonal, as the causal T / 2 has none.
+  const double windowed = 9 - 81.0 / 128;
+  EXPECT_NEAR(model.flops_per_token(64),
+              6 * matrices + 12 * (2 * windowed + 32) * static_cast<double>(4 * 14), 1e-6);
+  // A window that hides nothing changes nothing.
+  EXPECT_NEAR(model.flops_per_token(8), 6 * matrices + 12 * 12 * static_cast<double>(4 * 14), 1e-6);
 }
 
 TEST(Decoder, NamesAndNumbersEveryParameterOnce) {

@@ -37,9 +37,7 @@ class Logits : public testing::TestWithParam<std::tuple<reference::Where, std::s
   static constexpr std::int64_t kLength = 75;  // more than one tile of keys
 
   reference::Where where() const { return std::get<0>(GetParam()); }
-  DecoderConfig config() const {
-    return tiny(std::get<1>(GetParam()), where().dtype);
-  }
+  DecoderConfig config() const { return tiny(std::get<1>(GetParam()), where().dtype); }
   device::Context ctx() {
     device::Context ctx = device::cpu_context(pool_);
     ctx.isa = where().isa;
@@ -182,8 +180,7 @@ std::string case_name(const testing::TestParamInfo<Logits::ParamType>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Everywhere, Logits,
                          testing::Combine(testing::ValuesIn(reference::everywhere()),
-                                          testing::ValuesIn(all_families()),
-                                          testing::Values(1, 2)),
+                                          testing::ValuesIn(all_families()), testing::Values(1, 2)),
                          case_name);
 
 }  // namespace

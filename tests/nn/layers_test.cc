@@ -198,15 +198,14 @@ TEST_P(LayerTest, AttentionEqualsTheTwinWithAndWithoutRotation) {
   const std::vector<std::int64_t> position = {0, 1, 2, 0, 1, 2, 3, 4, 5, 0};
   for (const bool turned : {true, false}) {
     LayerIds ids;
-    nn::Attention layer(
-        {.name = "a",
-         .hidden = 40,
-         .heads = 4,
-         .kv_heads = 2,
-         .head_dim = 10,
-         .bias = !turned,
-         .out_bias = !turned},
-        group_, ids);
+    nn::Attention layer({.name = "a",
+                         .hidden = 40,
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_dim = 10,
+                         .bias = !turned,
+                         .out_bias = !turned},
+                        group_, ids);
     LayerRig rig(parameters_of(layer), dtype(), ctx(), ids);
     Values places(position);
     rig.rows = {.count = 10,

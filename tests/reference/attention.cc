@@ -94,7 +94,7 @@ AttentionGradients attention_backward(const AttentionHeads& shape,
     for (std::int64_t i = 0; i < p.rows; ++i) {
       double inner = 0;
       for (std::int64_t j = 0; j < p.columns; ++j) inner += p(i, j) * dp(i, j);
-      for (std::int64_t j = 0; j < p.columns; ++j) 
+      for (std::int64_t j = 0; j < p.columns; ++j)
         ds(i, j) = p(i, j) * (dp(i, j) - inner) * w.slope(i, j) * scale;
     }
     add_head(d.dq, h, matmul(ds, head(k, kv, dim)));

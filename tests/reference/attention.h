@@ -37,8 +37,8 @@ struct AttentionGradients {
 AttentionResult attention(const AttentionHeads& shape, const std::vector<std::int64_t>& document,
                           const Matrix& q, const Matrix& k, const Matrix& v);
 
-// With dP[i][j] = do[i] . v[j]: dS = P (dP - sum over j of P dP) s' scale, s' = 1 - (s / cap)^2 with
-// a soft cap, else 1; dq = dS k, dk = dS^T q, dv = P^T do.
+// With dP[i][j] = do[i] . v[j]: dS = P (dP - sum over j of P dP) s' scale, s' = 1 - (s / cap)^2
+// with a soft cap, else 1; dq = dS k, dk = dS^T q, dv = P^T do.
 AttentionGradients attention_backward(const AttentionHeads& shape,
                                       const std::vector<std::int64_t>& document, const Matrix& q,
                                       const Matrix& k, const Matrix& v, const Matrix& d_o);

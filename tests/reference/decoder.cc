@@ -113,9 +113,8 @@ class Twin {
     const Matrix& w = get(name + ".weight");
     Matrix dx(x.rows, 0);
     for (std::int64_t c = 0; c < x.columns; c += w.columns) {
-      const NormGradients d = rms_norm_backward(columns_of(dy, c, c + w.columns),
-                                                columns_of(x, c, c + w.columns), w,
-                                                shape_.norm_eps);
+      const NormGradients d = rms_norm_backward(
+          columns_of(dy, c, c + w.columns), columns_of(x, c, c + w.columns), w, shape_.norm_eps);
       add(name + ".weight", d.dw);
       dx = beside(dx, d.dx);
     }

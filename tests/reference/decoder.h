@@ -31,11 +31,11 @@ enum class Activation { swiglu, gelu, gelu_erf, geglu };
 
 struct DecoderShape {
   std::int64_t layers = 1;
-  AttentionHeads heads;               // but for the window
-  std::vector<std::int64_t> window;   // of each layer; 0: none
-  std::vector<double> frequency;      // of rotary positions; empty: none
-  bool layer_norm = false;            // else RMSNorm
-  double plus = 0;                    // what norms add to their weights
+  AttentionHeads heads;              // but for the window
+  std::vector<std::int64_t> window;  // of each layer; 0: none
+  std::vector<double> frequency;     // of rotary positions; empty: none
+  bool layer_norm = false;           // else RMSNorm
+  double plus = 0;                   // what norms add to their weights
   double norm_eps = 1e-5;
   Placement placement = Placement::before;
   Activation activation = Activation::swiglu;

@@ -92,6 +92,17 @@ void roll_model_and_mesh(Dice& dice, RunSpec& spec) {
   spec.model.norm_eps = random_positive(dice);
   spec.model.rope_theta = random_positive(dice);
   spec.model.init_std = random_positive(dice);
+  spec.model.head_dim = dice.coin() ? 0 : 2 * dice.between(1, 100);
+  spec.model.position = dice.coin() ? "" : "alibi";
+  if (dice.coin())
+    spec.model.rope_scaling = {.type = dice.coin() ? "linear" : "llama3",
+                               .factor = random_positive(dice),
+                               .original_context = dice.between(1, 10000)};
+  spec.model.attention = {.window = dice.between(-1, 5000),
+                          .window_begin = dice.between(0, 9),
+                          .soft_cap = random_positive(dice),
+                          .scalar = random_positive(dice)};
+  spec.model.logit_soft_cap = dice.coin() ? -1 : random_positive(dice);
   spec.mesh.dp_replicate = dice.between(1, 3);
   spec.mesh.dp_shard = dice.between(1, 3);
   spec.mesh.zero = dice.between(1, 3);

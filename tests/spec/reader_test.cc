@@ -122,8 +122,9 @@ TEST_F(Reader, AnUnknownKeyNamesTheNearestBesideItOrOfThatNameElsewhere) {
                  "unknown key \"tokenizer.zzz\"; known here: vocab, pattern");
   expect_refused("model: {base: x.yaml}\n", {}, "run.yaml:1",
                  "unknown key \"model.base\"; known here: family, hidden, layers, heads, kv_heads, "
-                 "ffn, vocab, context, "
-                 "dtype, tied_embeddings, norm_eps, rope_theta, init_std");
+                 "head_dim, ffn, vocab, context, "
+                 "dtype, tied_embeddings, norm_eps, position, rope_theta, rotary_percent, "
+                 "rope_scaling, attention, logit_soft_cap, init_std");
 }
 
 TEST_F(Reader, AWrongTypeNamesWhatStandsThereAndWhatIsExpected) {
@@ -276,11 +277,11 @@ TEST(ResolvedYaml, ListsEveryKeyInOrderAndQuotesWhatOtherReadersWouldMistake) {
 
 TEST(DescribeKeys, ShowsPathTypeDefaultAndHelpOfEveryKey) {
   const std::string all = describe_keys({});
-  EXPECT_THAT(all, HasSubstr("\ntrain.batch_sequences        int      8  "));
+  EXPECT_THAT(all, HasSubstr("\ntrain.batch_sequences                int      8  "));
   EXPECT_THAT(all, HasSubstr("  rows in one optimizer step, over all ranks\n"));
-  EXPECT_THAT(all, HasSubstr("\noptim.betas                  numbers  [0.9, 0.95]  "));
-  EXPECT_THAT(all, HasSubstr("\ndata.sources.N.weight        number   1  "));
-  EXPECT_THAT(all, HasSubstr("\nmodel.tied_embeddings        bool     true  "));
+  EXPECT_THAT(all, HasSubstr("\noptim.betas                          numbers  [0.9, 0.95]  "));
+  EXPECT_THAT(all, HasSubstr("\ndata.sources.N.weight                number   1  "));
+  EXPECT_THAT(all, HasSubstr("\nmodel.tied_embeddings                bool     true  "));
   EXPECT_THAT(all, HasSubstr("base "));
 }
 

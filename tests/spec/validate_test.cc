@@ -36,7 +36,8 @@ TEST(Validate, TheDefaultsAreSound) {
 
 TEST(Validate, KnownWordsAreListedAndTheNearestNamed) {
   EXPECT_EQ(complaint([](RunSpec& s) { s.model.family = "lama"; }),
-            "model.family is \"lama\", but must be one of llama, gpt2. Did you mean llama?");
+            "model.family is \"lama\", but must be one of llama, gpt2, neox, mistral, qwen2, "
+            "qwen3, gemma2, olmo2. Did you mean llama?");
   EXPECT_EQ(complaint([](RunSpec& s) { s.model.dtype = "fp16"; }),
             "model.dtype is \"fp16\", but must be one of bf16, fp32.");
   EXPECT_EQ(complaint([](RunSpec& s) { s.optim.schedule = "linear"; }),
@@ -107,6 +108,27 @@ TEST(Validate, EveryNumberHasItsRange) {
        "model.rope_theta is nan, but must be greater than 0."},
       {[&](RunSpec& s) { s.model.init_std = inf; },
        "model.init_std is inf, but must be greater than 0."},
+      {[](RunSpec& s) { s.model.head_dim = 1026; },
+       "model.head_dim is 1026, but must be 0 to 1024."},
+      {[](RunSpec& s) { s.model.head_dim = 7; },
+       "model.head_dim is 7, but must be even: its features go in pairs."},
+      {[](RunSpec& s) { s.model.position = "rope"; },
+       "model.position is \"rope\", but must be one of rotary, learned, alibi."},
+      {[](RunSpec& s) { s.model.rotary_percent = 1.5; },
+       "model.rotary_percent is 1.5, but must be a share from 0 to 1."},
+      {[](RunSpec& s) { s.model.rope_scaling.type = "yarn"; },
+       "model.rope_scaling.type is \"yarn\", but must be one of none, linear, llama3."},
+      {[](RunSpec& s) { s.model.rope_scaling.factor = 4; },
+       "model.rope_scaling.factor is 4, but model.rope_scaling.type is none; write linear or "
+       "llama3."},
+      {[](RunSpec& s) { s.model.rope_scaling = {.type = "llama3", .low = 4, .high = 4}; },
+       "model.rope_scaling.high is 4, but must be above model.rope_scaling.low (4)."},
+      {[](RunSpec& s) { s.model.attention.window = -2; },
+       "model.attention.window is -2, but must be -1 to 268435456."},
+      {[](RunSpec& s) { s.model.attention.soft_cap = -3; },
+       "model.attention.soft_cap is -3, but must be positive, 0 (none) or -1 (the family's)."},
+      {[&](RunSpec& s) { s.model.logit_soft_cap = nan; },
+       "model.logit_soft_cap is nan, but must be positive, 0 (none) or -1 (the family's)."},
       {[](RunSpec& s) { s.data.sequence = 0; }, "data.sequence is 0, but must be 1 to 268435456."},
       {[](RunSpec& s) { s.data.validation = 1; },
        "data.validation is 1, but must be a share from 0 to below 1."},

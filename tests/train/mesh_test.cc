@@ -76,5 +76,16 @@ INSTANTIATE_TEST_SUITE_P(
                                      Layout{1, 1, 4})),
     case_name);
 
+// What the others add: norms of queries and keys whose heads are cut or shared (four ranks have two
+// key heads), norms behind the sums over ranks, biases, a window, soft caps.
+INSTANTIATE_TEST_SUITE_P(
+    Families, Mesh,
+    testing::Combine(testing::Values(std::string("neox"), std::string("mistral"),
+                                     std::string("qwen2"), std::string("qwen3"),
+                                     std::string("gemma2"), std::string("olmo2"),
+                                     std::string("alibi")),
+                     testing::Values(Layout{1, 1, 2}, Layout{1, 1, 2, false}, Layout{1, 2, 4})),
+    case_name);
+
 }  // namespace
 }  // namespace boreal::train
