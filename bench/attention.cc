@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/philox.h"
 #include "bench/session.h"
@@ -88,7 +89,9 @@ void measure(Session& session, const Sizes& s, DType dtype) {
   const auto name = [&](const char* kind) {
     return fmt::format("attention.{}.{}.{}", kind, s.model, type);
   };
-  if (!session.wants(name("forward")) && !session.wants(name("backward"))) return;
+  const std::array kinds = {"forward", "backward", "both"};
+  if (std::ranges::none_of(kinds, [&](const char* kind) { return session.wants(name(kind)); }))
+    return;
   Layer layer(session.ctx(), s, dtype);
   layer.forward(
       session.ctx());  // backward needs its output also when the filter leaves forward out
@@ -96,21 +99,21 @@ void measure(Session& session, const Sizes& s, DType dtype) {
   const double pairs =
       static_cast<double>(s.rows * s.sequence) * static_cast<double>(layer.shape.keys_max + 1) / 2;
   const double product = 2e-9 * pairs * static_cast<double>(s.heads * s.head_dim);
-  for (const char* kind : {"forward", "backward"}) {
-    const bool forward = std::string_view(kind) == "forward";
-    Case c{.name = name(kind),
+  for (const std::string_view kind : kinds) {
+    const int products = kind == "forward" ? 2 : kind == "backward" ? 5 : 7;
+    Case c{.name = name(kind.data()),
            .unit = "GFLOP/s",
-           .units = (forward ? 2 : 5) * product,
+           .units = products * product,
            .peak_per_s = session.peak_gflops(dtype),
            .peak_name = type,
            .peer = fmt::format("attention {} {} {} {} {} {} {}", kind, type, s.rows, s.sequence,
                                s.heads, s.kv_heads, s.head_dim),
            .run = {}};
     if (s.documents > 1) c.peer.clear();  // packed documents have no call of their own there
-    if (forward)
-      c.run = [&] { layer.forward(session.ctx()); };
-    else
-      c.run = [&] { layer.backward(session.ctx()); };
+    c.run = [&] {
+      if (kind != "backward") layer.forward(session.ctx());
+      if (kind != "forward") layer.backward(session.ctx());
+    };
     session.measure(c);
   }
 }
@@ -123,6 +126,8 @@ void run_cases(Session& session) {
     measure(session, {"gpt2", 4, 1024, 12, 12, 64}, dtype);
   }
   measure(session, {"gpt2_packed", 4, 1024, 12, 12, 64, 8}, DType::bf16);
+  measure(session, {"t2048", 1, 2048, 12, 12, 64}, DType::bf16);
+  measure(session, {"t8192", 1, 8192, 12, 12, 64}, DType::bf16);
   measure(session, {"grouped", 2, 2048, 16, 4, 128}, DType::bf16);
 }
 

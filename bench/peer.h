@@ -27,6 +27,9 @@ class Peer {
   bool set_up(const std::string& what);
   // Repeats the case for at least so long.
   double seconds_of_a_run(double sample_s);
+  // Forgets the case.
+  void clear() { ask("clear"); }
+  pid_t process() const { return process_; }
 
  private:
   std::string ask(const std::string& question);

@@ -1,9 +1,11 @@
-"""PyTorch as the peer of a benchmark: eager, bf16 by autocast with fp32 weights, fused AdamW.
+"""PyTorch as the peer of a benchmark: bf16 by autocast with fp32 weights, fused AdamW, SDPA.
 
     peer_torch.py THREADS    answers questions on stdin, one a line (peer.h), with one line each
 
-Cases carry the same names and sizes as those of the C++ side.
+Cases carry the same names and sizes as those of the C++ side, behind "eager" or "compiled": the second puts what
+it can through torch.compile, and what is compiled has run before "set up" is answered.
 """
+import gc
 import multiprocessing
 import os
 import sys
@@ -14,7 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+COMPILED = False
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def wrapped(function):
+    return torch.compile(function, dynamic=False) if COMPILED else function
 
 
 def gemm(kind, dtype, tokens, n_in, n_out, count=1):
@@ -37,7 +44,7 @@ def attention(kind, dtype, rows, sequence, heads, kv_heads, dim):
 
     def draw(n):
         x = torch.randn(rows, n, sequence, dim).to(DTYPES[dtype])
-        return x.requires_grad_(kind == "backward")
+        return x.requires_grad_(kind != "forward")
 
     q, k, v = draw(heads), draw(kv_heads), draw(kv_heads)
 
@@ -48,7 +55,70 @@ def attention(kind, dtype, rows, sequence, heads, kv_heads, dim):
         return torch.no_grad()(forward)
     o = forward()
     d_o = torch.randn_like(o)
+    if kind == "both":
+        return lambda: torch.autograd.grad(forward(), (q, k, v), d_o)
     return lambda: torch.autograd.grad(o, (q, k, v), d_o, retain_graph=True)
+
+
+def draw_bf16(*shape):
+    return torch.randn(*shape).bfloat16().requires_grad_()
+
+
+def residual_norm(rows, width):
+    """Forward and backward of h = x + r, y = norm(h): both go on."""
+    rows, width = int(rows), int(width)
+    x, r, w = draw_bf16(rows, width), draw_bf16(rows, width), draw_bf16(width)
+    dy, dh = torch.randn(rows, width).bfloat16(), torch.randn(rows, width).bfloat16()
+
+    @wrapped
+    def forward(x, r, w):
+        h = x + r
+        return h, F.rms_norm(h, (width,), w, 1e-5)
+
+    return lambda: torch.autograd.grad(forward(x, r, w), (x, r, w), (dh, dy))
+
+
+def swiglu(rows, ffn):
+    rows, ffn = int(rows), int(ffn)
+    gate_up, dy = draw_bf16(rows, 2 * ffn), torch.randn(rows, ffn).bfloat16()
+
+    @wrapped
+    def forward(gate_up):
+        gate, up = gate_up.chunk(2, -1)
+        return F.silu(gate) * up
+
+    return lambda: torch.autograd.grad(forward(gate_up), gate_up, dy)
+
+
+def head(rows, width, vocab):
+    """Norm, logits and loss, forward and backward; the weight is kept in fp32, as masters are."""
+    rows, width, vocab = int(rows), int(width), int(vocab)
+    x = draw_bf16(rows, width)
+    norm = torch.ones(width).bfloat16().requires_grad_()
+    w = (torch.randn(vocab, width) * 0.02).requires_grad_()
+    target = torch.randint(vocab, (rows,))
+
+    @wrapped
+    def loss_of(x, norm, w):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = F.linear(F.rms_norm(x, (width,), norm, 1e-5), w)
+        return F.cross_entropy(logits.float(), target)
+
+    return lambda: torch.autograd.grad(loss_of(x, norm, w), (x, norm, w))
+
+
+def optimizer(family, dtype, *sizes):
+    rows, sequence, layers, d, heads, ffn, vocab, tied = (int(v) for v in sizes)
+    model = Decoder(family, layers, d, heads, ffn, vocab, sequence, tied)
+    adamw = adamw_of(model)
+    for p in model.parameters():
+        p.grad = torch.randn_like(p) * 1e-3
+
+    def run():
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        adamw.step()
+
+    return run
 
 
 class Block(nn.Module):
@@ -86,12 +156,13 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, family, layers, d, heads, ffn, vocab, sequence):
+    def __init__(self, family, layers, d, heads, ffn, vocab, sequence, tied):
         super().__init__()
         self.llama = family == "llama"
         self.tokens = nn.Embedding(vocab, d)
         self.positions = None if self.llama else nn.Embedding(sequence, d)
         self.blocks = nn.ModuleList(Block(family, d, heads, ffn) for _ in range(layers))
+        self.head = self.tokens if tied else nn.Embedding(vocab, d)
         self.norm = (nn.RMSNorm if self.llama else nn.LayerNorm)(d, eps=1e-5)
         for p in self.parameters():
             if p.dim() == 2:
@@ -106,25 +177,31 @@ class Decoder(nn.Module):
             x = x + self.positions.weight
         for block in self.blocks:
             x = block(x, self.rotary)
-        return F.linear(self.norm(x), self.tokens.weight)
+        return F.linear(self.norm(x), self.head.weight)
+
+
+def adamw_of(model):
+    return torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
 
 
 def step(family, dtype, *sizes):
-    rows, sequence, layers, d, heads, ffn, vocab = (int(v) for v in sizes)
-    model = Decoder(family, layers, d, heads, ffn, vocab, sequence)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    rows, sequence, layers, d, heads, ffn, vocab, tied = (int(v) for v in sizes)
+    model = Decoder(family, layers, d, heads, ffn, vocab, sequence, tied)
+    adamw = adamw_of(model)
     ids = torch.randint(vocab, (rows, sequence))
     target = torch.randint(vocab, (rows, sequence))
 
-    def run():
+    @wrapped
+    def loss_of(ids, target):
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
             logits = model(ids)
-        loss = F.cross_entropy(logits.float().view(-1, vocab), target.view(-1))
-        loss.backward()
+        return F.cross_entropy(logits.float().view(-1, vocab), target.view(-1))
+
+    def run():
+        loss_of(ids, target).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        adamw.step()
+        adamw.zero_grad(set_to_none=True)
 
     return run
 
@@ -161,6 +238,29 @@ def all_reduce(dtype, size):
     return gloo_rank(0, path, count)
 
 
+CASES = {
+    "gemm": gemm,
+    "attention": attention,
+    "residual_norm": residual_norm,
+    "swiglu": swiglu,
+    "head": head,
+    "optimizer": optimizer,
+    "step": step,
+    "all_reduce": all_reduce,
+}
+
+
+def set_up(variant, name, *sizes):
+    global COMPILED
+    COMPILED = variant == "compiled"
+    torch._dynamo.reset()
+    run = CASES[name](*sizes)
+    run()
+    if COMPILED:  # the second run settles what the first one guessed
+        run()
+    return run
+
+
 def main():
     torch.set_num_threads(int(sys.argv[1]))
     torch.manual_seed(1)
@@ -168,12 +268,12 @@ def main():
     for line in sys.stdin:
         words = line.split()
         answer = "ok"
-        if words[:2] == ["set", "up"]:
+        if words[:2] == ["set", "up"] or words[:1] == ["clear"]:
             run = None
+            gc.collect()
+        if words[:2] == ["set", "up"]:
             try:
-                run = {"gemm": gemm, "attention": attention, "step": step,
-                       "all_reduce": all_reduce}[words[2]](*words[3:])
-                run()
+                run = set_up(*words[2:])
             except Exception as error:
                 answer = "error " + str(error).replace("\n", " ")[:300]
         elif words[:1] == ["run"]:

@@ -54,6 +54,11 @@ Session::Spread Session::spread_of(std::vector<double> rates) {
 
 void Session::measure(const Case& c) {
   if (!wants(c.name)) return;
+  measure_against(c, "eager");
+  if (c.compiled && options_.compiled && peer_ != nullptr) measure_against(c, "compiled");
+}
+
+void Session::measure_against(const Case& c, const std::string& variant) {
   const Clock& clock = Clock::real();
   const auto seconds_of = [&](std::int64_t repeats) {
     const double start = clock.now_s();
@@ -68,7 +73,9 @@ void Session::measure(const Case& c) {
   seconds_of(1);  // first touch of all memory
   const double once = seconds_of(1);
   const auto repeats = std::max<std::int64_t>(1, std::llround(kSampleS / std::max(once, 1e-7)));
-  const bool with_peer = peer_ != nullptr && !c.peer.empty() && peer_->set_up(c.peer);
+  const bool with_peer =
+      peer_ != nullptr && !c.peer.empty() && peer_->set_up(variant + " " + c.peer);
+  if (variant != "eager" && !with_peer) return;
   std::vector<double> ours;
   std::vector<double> theirs;
   for (std::int64_t run = 0; run < options_.runs; ++run) {
@@ -83,8 +90,9 @@ void Session::measure(const Case& c) {
   }
   const Spread mine = spread_of(ours);
   const Spread other = with_peer ? spread_of(theirs) : Spread{};
-  print(c.name, c.unit, mine, mine.median / c.peak_per_s, c.peak_name,
-        with_peer ? &other : nullptr);
+  print(c.name, c.unit, mine, mine.median / c.peak_per_s, c.peak_name, with_peer ? &other : nullptr,
+        "pytorch " + variant);
+  if (with_peer) peer_->clear();  // its memory may be wanted
 }
 
 void Session::compare(const Case& c, const std::function<void()>& other, const std::string& name) {
@@ -117,6 +125,31 @@ void Session::note(const std::string& name, double share, const std::string& of)
                name, share, share, of);
   else
     fmt::print("{:<38} {:5.1f} % of {}\n", name, 100 * share, of);
+  std::fflush(stdout);
+}
+
+void Session::amounts(const std::string& name, const std::string& unit,
+                      const std::vector<double>& ours, const std::vector<double>& theirs,
+                      const std::string& peer_name) const {
+  const Spread mine = spread_of(ours);
+  const Spread other = theirs.empty() ? Spread{} : spread_of(theirs);
+  if (options_.json) {
+    std::string line = fmt::format(
+        R"({{"name":"{}","value":{:.6g},"min":{:.6g},"max":{:.6g},"unit":"{}","runs":{})", name,
+        mine.median, mine.min, mine.max, unit, ours.size());
+    if (!theirs.empty())
+      line += fmt::format(
+          R"(,"ratio":{:.4f},"against":"{}","peer_value":{:.6g},"peer_min":{:.6g},"peer_max":{:.6g})",
+          mine.median / other.median, peer_name, other.median, other.min, other.max);
+    fmt::print("{}}}\n", line);
+  } else {
+    fmt::print("{:<38} {:>9.4g} {:<8} ({:.4g} to {:.4g})", name, mine.median, unit, mine.min,
+               mine.max);
+    if (!theirs.empty())
+      fmt::print("  {:.2f} x {} ({:.4g}, {:.4g} to {:.4g})", mine.median / other.median, peer_name,
+                 other.median, other.min, other.max);
+    fmt::print("\n");
+  }
   std::fflush(stdout);
 }
 

@@ -1,6 +1,7 @@
 // Session: measures cases and prints them. A case is timed in several runs, and where a peer is
 // given (PyTorch in its own process) its runs alternate with ours, so that a busy moment of the
-// machine hits both. The figure is the median, with the smallest and the largest. Thread rule: one
+// machine hits both. The figure is the median, with the smallest and the largest. Where the case
+// asks for it, all is done twice, against PyTorch eager and compiled: a line each. Thread rule: one
 // thread.
 #pragma once
 
@@ -22,8 +23,9 @@ struct Options {
   bool json = false;
   std::int64_t runs = 5;
   std::int64_t threads = 1;
-  std::string filter;  // part of a case's name; empty: all
-  std::string oracle;  // a Python with torch; empty: no peer
+  std::string filter;    // part of a case's name; empty: all
+  std::string oracle;    // a Python with torch; empty: no peer
+  bool compiled = true;  // also against torch.compile, where a case has that
 };
 
 struct Case {
@@ -37,6 +39,7 @@ struct Case {
   // Instead of run, for what runs in other processes: repeats it for at least so long; the seconds
   // of one run.
   std::function<double(double sample_s)> elsewhere = {};
+  bool compiled = false;  // the peer has a compiled form of it too
 };
 
 class Session {
@@ -61,6 +64,12 @@ class Session {
   void compare(const Case& c, const std::function<void()>& other, const std::string& name);
   // A figure that is no rate of a case: a share of what.
   void note(const std::string& name, double share, const std::string& of) const;
+  // Figures of which less is better, ours and those of a peer, none if it has none: the ratio is
+  // that of the medians.
+  void amounts(const std::string& name, const std::string& unit, const std::vector<double>& ours,
+               const std::vector<double>& theirs, const std::string& peer_name) const;
+
+  const Options& options() const { return options_; }
 
  private:
   // Median, smallest and largest of some rates.
@@ -68,9 +77,10 @@ class Session {
     double median = 0, min = 0, max = 0;
   };
   static Spread spread_of(std::vector<double> rates);
+  void measure_against(const Case& c, const std::string& variant);
   void print(const std::string& name, const std::string& unit, const Spread& ours,
              double share_of_peak, const std::string& peak_name, const Spread* peer,
-             const std::string& peer_name = "pytorch eager") const;
+             const std::string& peer_name = {}) const;
 
   Options options_;
   device::Pool pool_;

@@ -22,9 +22,9 @@ void measure(Session& session, const char* name, const model::DecoderConfig& con
          .unit = "tokens/s",
          .units = static_cast<double>(rows * sequence),
          .peak_name = type,
-         .peer = fmt::format("step {} {} {} {} {} {} {} {} {}", config.family, type, rows, sequence,
-                             config.layers, config.hidden, config.heads, config.ffn, config.vocab),
-         .run = {}};
+         .peer = peer_step(config, rows, sequence),
+         .run = {},
+         .compiled = true};
   if (!session.wants(c.name)) return;
   train::Replica replica(config,
                          {.rows = rows, .sequence = sequence, .threads = session.ctx().threads},
@@ -56,7 +56,10 @@ void run_cases(Session& session) {
   quickstart.ffn = 704;
   quickstart.vocab = 2048;
   measure(session, "quickstart", model::config_of(quickstart, 0).value(), 4, 128);
-  measure(session, "gpt2_124m", gpt2_124m(), 4, 1024);
+  measure(session, "small", of_recipe("small", DType::bf16), 8, 256);
+  for (const DType dtype : {DType::bf16, DType::f32})
+    for (const char* name : {"gpt2_124m", "llama_162m"})
+      measure(session, name, of_recipe(name, dtype), 4, 1024);
 }
 
 }  // namespace boreal::bench

@@ -1,7 +1,9 @@
 #include "bench/training_case.h"
 
+#include "base/check.h"
 #include "base/philox.h"
 #include "model/family.h"
+#include "spec/reader.h"
 
 namespace boreal::bench {
 
@@ -24,15 +26,23 @@ tokens::Batch random_batch(std::int64_t rows, std::int64_t sequence, std::int64_
   return batch;
 }
 
+model::DecoderConfig of_recipe(const std::string& name, DType dtype) {
+  const std::string path = fmt::format("{}/recipes/bench_{}.yaml", BOREAL_SOURCE_DIR, name);
+  const auto spec =
+      spec::read_run_spec(Env::real(), path, {fmt::format("model.dtype={}", name_of(dtype))});
+  CHECK(spec.ok(), "{}", spec.error().message);
+  return model::config_of(spec->model, 0).value();
+}
+
 model::DecoderConfig gpt2_124m() {
-  spec::ModelSpec gpt2;
-  gpt2.family = "gpt2";
-  gpt2.hidden = 768;
-  gpt2.layers = 12;
-  gpt2.heads = 12;
-  gpt2.vocab = 50257;
-  gpt2.context = 1024;
-  return model::config_of(gpt2, 0).value();
+  return of_recipe("gpt2_124m", DType::bf16);
+}
+
+std::string peer_step(const model::DecoderConfig& config, std::int64_t rows,
+                      std::int64_t sequence) {
+  return fmt::format("step {} {} {} {} {} {} {} {} {} {}", config.family, name_of(config.dtype),
+                     rows, sequence, config.layers, config.hidden, config.heads, config.ffn,
+                     config.vocab, config.tied ? 1 : 0);
 }
 
 }  // namespace boreal::bench

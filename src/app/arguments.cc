@@ -233,6 +233,9 @@ void add_planning_verbs(CLI::App& app, Arguments& args) {
 void build_parser(CLI::App& app, Arguments& args) {
   app.set_version_flag("--version", std::string("boreal ") + BOREAL_VERSION);
   app.fallthrough(false);
+  app.footer(
+      "Environment: BOREAL_ISA=x86-64-v2|avx2|avx512|avx512_bf16|amx_bf16 uses no higher "
+      "instruction set.");
   const auto common = [&](CLI::App* verb) {
     verb->add_flag("--json", args.json, "the figures as one JSON object: the last line of stdout");
     verb->add_flag("--quiet", args.quiet, "no progress");
@@ -257,7 +260,8 @@ void build_parser(CLI::App& app, Arguments& args) {
   CLI::App* train = common(add_spec_verb(app, args, "train",
                                          "shards -> checkpoints (prep runs first where it has not)",
                                          "  boreal train recipes/shakespeare.yaml\n"
-                                         "  boreal train recipes/quickstart.yaml --dry-run\n",
+                                         "  boreal train recipes/quickstart.yaml --dry-run\n"
+                                         "  boreal train recipes/bench_gpt2_124m.yaml --profile\n",
                                          {}));
   train->get_option("spec")->required();
   train
@@ -265,6 +269,12 @@ void build_parser(CLI::App& app, Arguments& args) {
                    "auto: from the newest whole checkpoint; never; or a checkpoint's folder")
       ->capture_default_str();
   train->add_flag("--dry-run", args.dry_run, "print what the run needs and stop");
+  train
+      ->add_flag("--profile{3}", args.profile_steps,
+                 "record so many steps (3, behind the first two) of rank 0: OUT/profile.json (a "
+                 "trace for Perfetto), OUT/profile.svg and a table")
+      ->type_name("[=STEPS]")
+      ->check(whole_number(1, "a whole number from 1 up"));
   CLI::App* eval = common(add_spec_verb(app, args, "eval", "score a model",
                                         "  boreal eval recipes/quickstart.yaml\n"
                                         "  boreal eval --model out/quickstart --tasks "

@@ -24,6 +24,7 @@ struct Arguments {
 
   std::string resume = "auto";
   bool dry_run = false;
+  std::int64_t profile_steps = 0;
   std::string model;
   std::vector<std::string> tasks;
   std::vector<std::string> prompts;

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "app/parser.h"
+#include "device/machine.h"
 #include "dist/launch.h"
 #include "spec/node.h"
 
@@ -112,6 +113,7 @@ Error wrong_line(const CLI::ParseError& error, std::span<char*> words, CLI::App&
 }
 
 Status run_verb(const Arguments& args) {
+  RETURN_IF_ERROR(device::check_isa_limit());
   for (const Verb& known : kVerbs) {
     if (args.verb != known.name) continue;
     const dist::Launch launch = dist::read_launch();

@@ -167,11 +167,14 @@ Status train_verb(const Arguments& args, Run& run) {
     ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
     return run.world.is_main() ? print_plan(args, run, config) : Done{};
   }
-  ASSIGN_OR_RETURN(const train::TrainSummary summary, train_stage(run, prep, args.resume));
+  ASSIGN_OR_RETURN(const train::TrainSummary summary,
+                   train_stage(run, prep, args.resume, args.profile_steps));
   const auto planned = of_all_ranks(run, summary.planned_bytes);
   const auto grown = of_all_ranks(run, summary.grown_bytes);
   if (!run.world.is_main()) return Done{};
   if (run.world.size() > 1) std::printf("%s\n", monitor::to_text(traffic_table(summary)).c_str());
+  if (!summary.profile.columns.empty())
+    std::printf("%s\n", monitor::to_text(summary.profile).c_str());
   std::printf(
       "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
       static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,

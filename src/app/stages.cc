@@ -217,7 +217,7 @@ Result<model::DecoderConfig> model_config(const Run& run, const train::TrainInpu
 }
 
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
-                                        const std::string& resume) {
+                                        const std::string& resume, std::int64_t profile_steps) {
   ASSIGN_OR_RETURN(const train::TrainInput input, train_input(run, prep));
   ASSIGN_OR_RETURN(const model::DecoderConfig config, model_config(run, input));
   // Better before the first step than killed in the middle.
@@ -238,7 +238,8 @@ Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
       .resolved_yaml = run.resolved,
       .spec_hash = run.hash,
       .stop = flag,
-      .started_s = run.started_s};
+      .started_s = run.started_s,
+      .profile_steps = profile_steps};
   ASSIGN_OR_RETURN(const auto summary, train::train(run.env, run.clock, *run.pool, run.world,
                                                     run.mesh, run.spec, config, input, options));
   RETURN_IF_ERROR(summary.first_step >= summary.steps ? finish_done_stage(run, "train")

@@ -80,7 +80,7 @@ train::Demand demand_of(const Run& run, const model::DecoderConfig& config);
 // What the results of a stage after prep depend on.
 std::string input_hash(const Run& run, const train::TrainInput& input);
 Result<train::TrainSummary> train_stage(Run& run, const prep::PrepSummary& prep,
-                                        const std::string& resume);
+                                        const std::string& resume, std::int64_t profile_steps = 0);
 
 struct EvalOutcome {
   eval::Evaluation evaluation;

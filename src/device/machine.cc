@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "device/host.h"
@@ -143,7 +146,23 @@ std::string_view name_of(Isa isa) {
   return "?";
 }
 
-Isa best_isa() {
+namespace {
+
+constexpr std::array kIsas = {Isa::v2, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx_bf16};
+constexpr const char* kIsaVariable = "BOREAL_ISA";
+
+std::optional<Isa> isa_named(std::string_view name) {
+  for (const Isa isa : kIsas)
+    if (name_of(isa) == name) return isa;
+  return std::nullopt;
+}
+
+Isa isa_limit() {
+  const char* name = std::getenv(kIsaVariable);
+  return name == nullptr ? kIsas.back() : isa_named(name).value_or(kIsas.back());
+}
+
+Isa offered_isa() {
   // The builtin also asks the operating system (XGETBV) whether the wide registers are saved.
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return Isa::v2;
@@ -151,13 +170,27 @@ Isa best_isa() {
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
     return Isa::avx2;
   if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512;
-  static const bool tiles = may_use_tiles();
-  return tiles ? Isa::amx_bf16 : Isa::avx512_bf16;
+  return may_use_tiles() ? Isa::amx_bf16 : Isa::avx512_bf16;
+}
+
+}  // namespace
+
+Isa best_isa() {
+  static const Isa isa = std::min(offered_isa(), isa_limit());
+  return isa;
+}
+
+Status check_isa_limit() {
+  const char* name = std::getenv(kIsaVariable);
+  if (name == nullptr || isa_named(name).has_value()) return Done{};
+  std::string known;
+  for (const Isa isa : kIsas) known += fmt::format("{}{}", known.empty() ? "" : ", ", name_of(isa));
+  return wrong_usage("{} is \"{}\"; it takes one of {}", kIsaVariable, name, known);
 }
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
-  for (const Isa isa : {Isa::v2, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx_bf16})
+  for (const Isa isa : kIsas)
     if (isa <= best_isa()) isas.push_back(isa);
   return isas;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/result.h"
 
 namespace boreal::device {
 
@@ -21,9 +22,12 @@ enum class Isa : std::uint8_t {
 };
 
 std::string_view name_of(Isa isa);
-// The highest set that both the processor and the operating system offer. The first call asks the
-// system for the use of AMX tiles.
+// The highest set that both the processor and the operating system offer, and no higher than what
+// the environment variable BOREAL_ISA names. The first call asks the system for the use of AMX
+// tiles and reads the variable.
 Isa best_isa();
+// Usage: BOREAL_ISA names no set.
+Status check_isa_limit();
 // All sets up to best_isa(), for tests that check each path.
 std::vector<Isa> available_isas();
 

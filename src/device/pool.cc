@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "device/profile.h"
 
 namespace boreal::device {
 
@@ -37,6 +38,7 @@ struct Pool::Workers {
   std::atomic<std::uint64_t> generation{0};
   std::atomic<std::int64_t> running{0};
   const Task<std::int64_t>* task = nullptr;
+  Profile* profile = nullptr;
   bool stop = false;
   std::mutex mutex;
   std::condition_variable wake;
@@ -64,6 +66,29 @@ struct Pool::Workers {
       generation.fetch_add(1, std::memory_order_acq_rel);
     }
     wake.notify_all();
+  }
+
+  void run(Task<std::int64_t> next) {
+    const auto others = static_cast<std::int64_t>(threads.size());
+    if (others == 0) return next(0);
+    task = &next;
+    running.store(others, std::memory_order_release);
+    start_generation();
+    next(0);
+    for (int spins = 0; running.load(std::memory_order_acquire) > 0;) {
+      // On an oversubscribed machine the other thread may not be running at all: give it the
+      // processor.
+      if (++spins > kSpins) std::this_thread::yield();
+      relax();
+    }
+  }
+
+  // All of a split by the calling thread.
+  void alone(std::int64_t items, Task<std::int64_t, std::int64_t> whole) {
+    if (items == 0) return;
+    const double begin_s = profile != nullptr ? profile->now_s() : 0;
+    whole(0, items);
+    if (profile != nullptr) profile->work(0, begin_s);
   }
 
   void join() {
@@ -115,18 +140,18 @@ std::int64_t Pool::threads() const {
 }
 
 void Pool::run(Task<std::int64_t> task) {
-  const auto others = static_cast<std::int64_t>(workers_->threads.size());
-  if (others == 0) return task(0);
-  workers_->task = &task;
-  workers_->running.store(others, std::memory_order_release);
-  workers_->start_generation();
-  task(0);
-  for (int spins = 0; workers_->running.load(std::memory_order_acquire) > 0;) {
-    // On an oversubscribed machine the other thread may not be running at all: give it the
-    // processor.
-    if (++spins > kSpins) std::this_thread::yield();
-    relax();
-  }
+  if (workers_->profile == nullptr) return workers_->run(task);
+  const auto recorded = [&](std::int64_t part) {
+    const double begin_s = workers_->profile->now_s();
+    task(part);
+    workers_->profile->work(part, begin_s);
+  };
+  workers_->run(recorded);
+}
+
+void Pool::watch(Profile* profile) {
+  if (profile != nullptr) CHECK_GE(profile->threads(), threads());
+  workers_->profile = profile;
 }
 
 void Pool::split(std::int64_t items, std::int64_t grain, Task<std::int64_t, std::int64_t> task) {
@@ -134,8 +159,7 @@ void Pool::split(std::int64_t items, std::int64_t grain, Task<std::int64_t, std:
   const std::int64_t grains = (items + grain - 1) / grain;
   const std::int64_t parts = threads();
   if (grains <= 1 || parts == 1) {
-    if (items > 0) task(0, items);
-    return;
+    return workers_->alone(items, task);
   }
   run([&](std::int64_t part) {
     const std::int64_t begin = std::min(items, grains * part / parts * grain);
@@ -150,8 +174,7 @@ void Pool::split_guided(std::int64_t items, std::int64_t grain,
   const std::int64_t grains = (items + grain - 1) / grain;
   const std::int64_t parts = threads();
   if (grains <= 1 || parts == 1) {
-    if (items > 0) task(0, items);
-    return;
+    return workers_->alone(items, task);
   }
   std::atomic<std::int64_t> next{0};
   run([&](std::int64_t) {

@@ -32,6 +32,8 @@ class Task {
   void (*call_)(void*, Args...);
 };
 
+class Profile;
+
 class Pool {
  public:
   // The threads include the calling one. Where they are pinned, thread i sits on pins[i]; the
@@ -60,6 +62,9 @@ class Pool {
   // work whose results do not depend on how it is cut, on machines whose cores are not equally
   // fast.
   void split_guided(std::int64_t items, std::int64_t grain, Task<std::int64_t, std::int64_t> task);
+
+  // From now on the parts of each run are recorded there; null: no more.
+  void watch(Profile* profile);
 
  private:
   struct Workers;

@@ -12,6 +12,7 @@ void check(Activation kind, const Tensor& x, const Tensor& y) {
 }  // namespace
 
 void activation(const Context& ctx, Activation kind, const Tensor& x, Tensor y) {
+  const device::Span span(ctx, "activation", 0, x.bytes() + y.bytes());
   check(kind, x, y);
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).activation[static_cast<std::size_t>(kind)][index(y.dtype)];
@@ -22,6 +23,7 @@ void activation(const Context& ctx, Activation kind, const Tensor& x, Tensor y) 
 
 void activation_backward(const Context& ctx, Activation kind, const Tensor& dy, const Tensor& x,
                          Tensor dx, Tensor* y) {
+  const device::Span span(ctx, "activation backward", 0, dy.bytes() + 2 * x.bytes());
   check(kind, x, dy);
   check_alike(x, dx);
   CHECK(dx.dense());

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "kernels/cpu/dispatch.h"
+#include "kernels/work.h"
 
 namespace boreal::kernels {
 
@@ -98,6 +99,8 @@ std::int64_t attention_backward_scratch(const device::Context& ctx, const Attent
 void attention_forward(const device::Context& ctx, const AttentionShape& shape,
                        std::span<const AttentionSpan> spans, const Tensor& q, const Tensor& k,
                        const Tensor& v, Tensor o, Tensor* lse, Tensor scratch) {
+  const device::Span timed(ctx, "attention", attention_flops(shape, spans, 2),
+                           2 * q.bytes() + k.bytes() + v.bytes());
   check_shapes(shape, q, k, v);
   CHECK_GE(scratch.elements(), attention_forward_scratch(ctx, shape, q.dtype));
   if (ctx.is_meta()) return;
@@ -131,6 +134,8 @@ void attention_backward(const device::Context& ctx, const AttentionShape& shape,
                         std::span<const AttentionSpan> spans, const Tensor& q, const Tensor& k,
                         const Tensor& v, const Tensor& o, const Tensor& lse, const Tensor& d_o,
                         Tensor dq, Tensor dk, Tensor dv, Tensor scratch) {
+  const device::Span timed(ctx, "attention backward", attention_flops(shape, spans, 5),
+                           4 * q.bytes() + 2 * k.bytes() + 2 * v.bytes());
   check_shapes(shape, q, k, v);
   check_shapes(shape, dq, dk, dv);
   CHECK(!shape.keys_rotated);

@@ -69,6 +69,7 @@ void over_heads(const Context& ctx, const cpu::HeadArgs& all, const Tensor& x, c
 }  // namespace
 
 void affine(const Context& ctx, const Tensor& x, double factor, double offset, Tensor y) {
+  const device::Span span(ctx, "affine", 0, 2 * x.bytes());
   CHECK_EQ(x.elements(), y.elements());
   CHECK(x.dtype == y.dtype && y.dense());
   over_elements(ctx, x, [&](std::int64_t b, std::int64_t e) {
@@ -78,6 +79,7 @@ void affine(const Context& ctx, const Tensor& x, double factor, double offset, T
 }
 
 void add(const Context& ctx, const Tensor& a, const Tensor& b, Tensor y) {
+  const device::Span span(ctx, "add", 0, 3 * a.bytes());
   check_same(a, b);
   check_same(a, y);
   CHECK(b.dense() && y.dense());
@@ -88,6 +90,7 @@ void add(const Context& ctx, const Tensor& a, const Tensor& b, Tensor y) {
 }
 
 void head_squares(const Context& ctx, const Tensor& x, Tensor sums) {
+  const device::Span span(ctx, "head_squares", 0, x.bytes());
   cpu::HeadArgs args = head_args(x, sums);
   args.sums = floats(sums);
   over_heads(ctx, args, x, nullptr, nullptr, [&](const cpu::HeadArgs& part) {
@@ -103,6 +106,7 @@ void head_scales(const Context& ctx, Tensor sums, double count, double eps) {
 }
 
 void head_norm(const Context& ctx, const Tensor& x, const Tensor& w, const Tensor& rstd, Tensor y) {
+  const device::Span span(ctx, "head_norm", 0, 2 * x.bytes());
   check_same(x, y);
   cpu::HeadArgs args = head_args(x, rstd);
   CHECK_EQ(w.elements(), args.width);
@@ -116,6 +120,7 @@ void head_norm(const Context& ctx, const Tensor& x, const Tensor& w, const Tenso
 
 void head_dots(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
                Tensor sums) {
+  const device::Span span(ctx, "head_norm dots", 0, 2 * x.bytes());
   check_same(dy, x);
   cpu::HeadArgs args = head_args(x, sums);
   CHECK_EQ(w.elements(), args.width);
@@ -128,6 +133,7 @@ void head_dots(const Context& ctx, const Tensor& dy, const Tensor& x, const Tens
 
 void head_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
                         const Tensor& rstd, const Tensor& sums, double count, Tensor dx) {
+  const device::Span span(ctx, "head_norm backward", 0, 3 * x.bytes());
   check_same(dy, x);
   check_same(x, dx);
   CHECK_EQ(x.row_stride, dx.row_stride);
@@ -144,6 +150,7 @@ void head_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, c
 
 void head_norm_weight(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& rstd,
                       Tensor dw) {
+  const device::Span span(ctx, "head_norm weight", 0, 2 * x.bytes());
   check_same(dy, x);
   cpu::HeadArgs args = head_args(x, rstd);
   CHECK_EQ(dw.elements(), args.width);

@@ -77,6 +77,7 @@ Packed packed_view(Tensor storage, DType dtype, std::int64_t k, std::int64_t n) 
 }
 
 void pack(const device::Context& ctx, const Tensor& src, bool transposed, Packed& dst) {
+  const device::Span span(ctx, "pack", 0, src.bytes() + dst.storage.bytes());
   CHECK_EQ(transposed ? src.columns() : src.rows(), dst.k);
   CHECK_EQ(transposed ? src.rows() : src.columns(), dst.n);
   if (ctx.is_meta()) return;
@@ -89,6 +90,8 @@ void pack(const device::Context& ctx, const Tensor& src, bool transposed, Packed
 
 void gemm(const device::Context& ctx, const Tensor& a, const Packed& b, Tensor c,
           const Epilogue& epilogue) {
+  const device::Span span(ctx, epilogue.accumulate ? "gemm accumulate" : "gemm",
+                          2 * a.rows() * b.k * b.n, a.bytes() + b.storage.bytes() + c.bytes());
   CHECK(a.dtype == b.dtype, "{} against {}", boreal::name_of(a.dtype), boreal::name_of(b.dtype));
   CHECK(c.dtype == a.dtype || c.dtype == DType::f32);
   CHECK_EQ(c.rows(), a.rows());
@@ -124,6 +127,8 @@ std::int64_t weight_gradient_scratch(const device::Context& ctx, DType dtype, st
 
 void weight_gradient(const device::Context& ctx, const Tensor& dy, const Tensor& x, Tensor dw,
                      Tensor scratch) {
+  const device::Span span(ctx, "weight_gradient", 2 * x.rows() * dy.columns() * x.columns(),
+                          dy.bytes() + x.bytes() + 2 * dw.bytes());
   CHECK(dy.dtype == x.dtype && dw.dtype == DType::f32);
   CHECK_EQ(dy.rows(), x.rows());
   CHECK_EQ(dw.rows(), dy.columns());
@@ -165,6 +170,7 @@ void weight_gradient(const device::Context& ctx, const Tensor& dy, const Tensor&
 }
 
 void transpose(const device::Context& ctx, const Tensor& src, Tensor dst) {
+  const device::Span span(ctx, "transpose", 0, src.bytes() + dst.bytes());
   CHECK_EQ(dst.rows(), src.columns());
   CHECK_GE(dst.columns(), src.rows());
   CHECK(dst.dtype == src.dtype);

@@ -8,6 +8,7 @@ namespace boreal::kernels {
 void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target,
                   std::int64_t first, Tensor max, Tensor sum, Tensor picked,
                   const LossOptions& options, Tensor* dot) {
+  const device::Span span(ctx, "softmax_sums", 0, logits.bytes());
   CHECK_EQ(target.elements(), logits.rows());
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).softmax_sums;
@@ -31,6 +32,7 @@ void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target
 
 void rescale_sums(const Context& ctx, const Tensor& own_max, const Tensor& max, Tensor sum,
                   Tensor* dot) {
+  const device::Span span(ctx, "rescale_sums", 0, 2 * sum.bytes());
   if (ctx.is_meta()) return;
   for (std::int64_t r = 0; r < sum.elements(); ++r) {
     const float down = floats(own_max)[r] - floats(max)[r];
@@ -41,6 +43,7 @@ void rescale_sums(const Context& ctx, const Tensor& own_max, const Tensor& max, 
 
 void cross_entropy_loss(const Context& ctx, const Tensor& max, const Tensor& sum,
                         const Tensor& picked, Tensor loss, Tensor lse) {
+  const device::Span span(ctx, "cross_entropy loss", 0, 5 * loss.bytes());
   if (ctx.is_meta()) return;
   for (std::int64_t r = 0; r < loss.elements(); ++r) {
     floats(lse)[r] = floats(max)[r] + std::log(floats(sum)[r]);
@@ -57,6 +60,7 @@ void softmax_entropy(const Context& ctx, const Tensor& sum, const Tensor& dot, T
 void cross_entropy_gradient(const Context& ctx, const Tensor& logits, const Tensor& target,
                             std::int64_t first, const Tensor& seed, const Tensor& lse,
                             Tensor dlogits, const LossOptions& options) {
+  const device::Span span(ctx, "cross_entropy gradient", 0, logits.bytes() + dlogits.bytes());
   CHECK_EQ(target.elements(), logits.rows());
   CHECK_EQ(dlogits.columns(), logits.columns());
   if (ctx.is_meta()) return;
@@ -95,6 +99,7 @@ void cross_entropy(const Context& ctx, const Tensor& logits, const Tensor& targe
 }
 
 void soft_cap(const Context& ctx, Tensor x, double cap) {
+  const device::Span span(ctx, "soft_cap", 0, 2 * x.bytes());
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).cap_row;
   ctx.pool->split(x.rows(), 1, [&](std::int64_t b, std::int64_t e) {

@@ -125,6 +125,7 @@ void norm_backward(const Context& ctx, cpu::CpuTable::NormBackward (cpu::CpuTabl
 
 void rms_norm(const Context& ctx, const Tensor& x, const Tensor& w, Tensor y, Tensor* rstd,
               double eps, const NormOptions& options) {
+  const device::Span span(ctx, "rms_norm", 0, (options.residual == nullptr ? 2 : 4) * x.bytes());
   check_forward(x, y, options);
   const std::int64_t each = pieces(x, w);
   if (ctx.is_meta()) return;
@@ -138,6 +139,7 @@ void rms_norm(const Context& ctx, const Tensor& x, const Tensor& w, Tensor y, Te
 
 void layer_norm(const Context& ctx, const Tensor& x, const Tensor& w, const Tensor& b, Tensor y,
                 Tensor* mean, Tensor* rstd, double eps, const NormOptions& options) {
+  const device::Span span(ctx, "layer_norm", 0, (options.residual == nullptr ? 2 : 4) * x.bytes());
   check_forward(x, y, options);
   const std::int64_t each = pieces(x, w);
   CHECK_EQ(b.elements(), w.elements());
@@ -159,6 +161,7 @@ tensor::Shape norm_partials(std::int64_t rows, const Tensor& w, bool bias) {
 void rms_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
                        const Tensor& rstd, const Tensor* dres, Tensor dx,
                        const NormWeights* weights, double offset) {
+  const device::Span span(ctx, "rms_norm backward", 0, (dres == nullptr ? 3 : 4) * x.bytes());
   norm_backward(ctx, &cpu::CpuTable::rms_backward, {{}, dy, x, dres, dx, weights}, w, nullptr, rstd,
                 offset);
 }
@@ -166,6 +169,7 @@ void rms_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, co
 void layer_norm_backward(const Context& ctx, const Tensor& dy, const Tensor& x, const Tensor& w,
                          const Tensor& mean, const Tensor& rstd, const Tensor* dres, Tensor dx,
                          const NormWeights* weights, double offset) {
+  const device::Span span(ctx, "layer_norm backward", 0, (dres == nullptr ? 3 : 4) * x.bytes());
   norm_backward(ctx, &cpu::CpuTable::layer_backward, {{}, dy, x, dres, dx, weights}, w, &mean, rstd,
                 offset);
 }

@@ -16,6 +16,7 @@ constexpr std::int64_t kFlatGrain = 4096;
 
 void rope(const Context& ctx, Tensor x, const Tensor& position, const Tensor& cos_sin,
           std::int64_t heads, Rotation rotation) {
+  const device::Span span(ctx, "rope", 0, 2 * x.bytes());
   CHECK_EQ(x.columns() % heads, 0);
   const std::int64_t head_dim = x.columns() / heads;
   CHECK_LE(cos_sin.columns(), head_dim);
@@ -44,6 +45,7 @@ void rope_table(const Context& ctx, std::span<const float> frequency, Tensor cos
 
 void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool accumulate,
                  Tensor y, std::int64_t first) {
+  const device::Span span(ctx, "gather_rows", 0, (accumulate ? 3 : 2) * y.bytes());
   CHECK_EQ(id.elements(), y.rows());
   CHECK_EQ(table.columns(), y.columns());
   CHECK(table.dtype == y.dtype);
@@ -57,6 +59,7 @@ void gather_rows(const Context& ctx, const Tensor& table, const Tensor& id, bool
 
 void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor grad,
                   std::int64_t first) {
+  const device::Span span(ctx, "scatter_rows", 0, dy.bytes() + 8 * dy.elements());
   CHECK_EQ(id.elements(), dy.rows());
   CHECK_EQ(grad.columns(), dy.columns());
   if (ctx.is_meta()) return;
@@ -67,6 +70,7 @@ void scatter_rows(const Context& ctx, const Tensor& dy, const Tensor& id, Tensor
 }
 
 void column_sum(const Context& ctx, const Tensor& x, Tensor sum) {
+  const device::Span span(ctx, "column_sum", 0, x.bytes());
   CHECK_EQ(sum.elements(), x.columns());
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).column_sum[index(x.dtype)];
@@ -76,6 +80,7 @@ void column_sum(const Context& ctx, const Tensor& x, Tensor sum) {
 }
 
 void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Tensor dst) {
+  const device::Span span(ctx, "copy_rows", 0, 2 * src.bytes());
   CHECK_EQ(dst_row.elements(), src.rows());
   CHECK_EQ(dst.columns(), src.columns());
   CHECK(dst.dtype == src.dtype);
@@ -88,6 +93,7 @@ void copy_rows(const Context& ctx, const Tensor& src, const Tensor& dst_row, Ten
 }
 
 void fill_zero(const Context& ctx, Tensor x) {
+  const device::Span span(ctx, "fill_zero", 0, x.bytes());
   if (ctx.is_meta()) return;
   const auto size = static_cast<std::int64_t>(bytes_of(x.dtype));
   if (!x.dense()) {
@@ -102,6 +108,7 @@ void fill_zero(const Context& ctx, Tensor x) {
 }
 
 void convert(const Context& ctx, const Tensor& x, Tensor y) {
+  const device::Span span(ctx, "convert", 0, x.bytes() + y.bytes());
   CHECK_EQ(x.elements(), y.elements());
   CHECK(x.dense() && y.dense());
   if (ctx.is_meta()) return;
@@ -124,6 +131,7 @@ void convert(const Context& ctx, const Tensor& x, Tensor y) {
 }
 
 double weighted_sum(const Context& ctx, const Tensor& x, const Tensor& weight) {
+  const device::Span span(ctx, "weighted_sum", 0, 2 * x.bytes());
   CHECK_EQ(x.elements(), weight.elements());
   if (ctx.is_meta()) return 0;
   double sum = 0;
@@ -133,6 +141,7 @@ double weighted_sum(const Context& ctx, const Tensor& x, const Tensor& weight) {
 }
 
 double sum_squares(const Context& ctx, const Tensor& x) {
+  const device::Span span(ctx, "sum_squares", 0, x.bytes());
   if (ctx.is_meta()) return 0;
   constexpr std::int64_t kPiece = 1 << 16;
   const std::int64_t pieces = (x.elements() + kPiece - 1) / kPiece;
@@ -153,6 +162,7 @@ double sum_squares(const Context& ctx, const Tensor& x) {
 
 void adamw(const Context& ctx, Tensor master, const Tensor& grad, Tensor m, Tensor v,
            const AdamStep& step, Gradient after, Tensor* copy) {
+  const device::Span span(ctx, "adamw", 0, (after == Gradient::zero ? 8 : 7) * master.bytes());
   CHECK_EQ(master.elements(), grad.elements());
   CHECK_EQ(master.elements(), m.elements());
   CHECK_EQ(master.elements(), v.elements());

@@ -57,13 +57,29 @@ struct BarChart {
   std::string caption = {};
 };
 
+// Horizontal bars, each a row of pieces that add up to its length.
+struct StackedBar {
+  std::string name = {};
+  std::vector<double> values = {};  // one a series, none negative
+};
+
+struct StackedChart {
+  std::string title = {};
+  std::string value_label = {};
+  std::vector<std::string> series = {};
+  bool rest = false;  // the last series is what the others leave: drawn faint
+  std::vector<StackedBar> bars = {};
+};
+
 // The svg element for a page that has chart_css().
 std::string to_svg(const LineChart& chart);
 std::string to_svg(const BarChart& chart);
+std::string to_svg(const StackedChart& chart);
 
 // A file of its own, with its title and style inside.
 Status write_svg(Env& env, const std::string& path, const LineChart& chart);
 Status write_svg(Env& env, const std::string& path, const BarChart& chart);
+Status write_svg(Env& env, const std::string& path, const StackedChart& chart);
 
 // Colours (custom properties on the root) and the classes that charts use.
 std::string_view chart_css();

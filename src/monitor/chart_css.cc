@@ -35,6 +35,8 @@ svg.chart .dashed{stroke-dasharray:6 5}
 svg.chart .dot{fill:currentColor;stroke:var(--panel);stroke-width:1.5}
 svg.chart .own{fill:currentColor}
 svg.chart .bar{fill:currentColor;opacity:.82}
+svg.chart .piece{fill:currentColor;opacity:.9;stroke:var(--panel);stroke-width:1}
+svg.chart .inside{fill:var(--panel);font-size:11px}
 svg.chart .track{fill:var(--tint)}
 svg.chart .whisker{stroke:var(--ink);stroke-width:1.5;fill:none}
 svg.chart .chance{stroke:var(--ink);stroke-width:2;stroke-dasharray:3 2}
@@ -42,7 +44,7 @@ svg.chart .hit rect{fill:transparent}
 svg.chart .hit .show{opacity:0}
 svg.chart .hit:hover .show{opacity:1}
 svg.chart .guide{stroke:var(--faint);stroke-width:1}
-.c1{color:var(--s1)}.c2{color:var(--s2)}.c3{color:var(--s3)}.c4{color:var(--s4)}.c5{
+.c0{color:var(--faint)}.c1{color:var(--s1)}.c2{color:var(--s2)}.c3{color:var(--s3)}.c4{color:var(--s4)}.c5{
 color:var(--s5)}.c6{color:var(--s6)}
 )css";
 }

@@ -148,6 +148,7 @@ Tensor Attention::values(const Tensor& qkv) const {
 
 void Attention::forward(const Pass& pass, std::int64_t block, const Tensor* cos_sin,
                         const Tensor& x, const Tensor* residual, Tensor y) const {
+  const auto span = device::Span::layer(pass.ctx, "attention forward", block);
   const std::int64_t rows = pass.rows.count;
   const Tensor qkv = pass.keep(x.dtype, Shape{rows, (heads_ + 2 * kv_heads_) * head_dim_});
   const Tensor o = pass.keep(x.dtype, Shape{rows, heads_ * head_dim_});
@@ -188,6 +189,7 @@ void Attention::forward(const Pass& pass, std::int64_t block, const Tensor* cos_
 
 void Attention::backward_input(const Pass& pass, const Tensor* cos_sin, const Tensor& dy,
                                Tensor dx) const {
+  const auto span = device::Span::layer(pass.ctx, "attention backward");
   const Tensor& qkv = pass.tape->get(id_, kQkv);
   const Tensor& o = pass.tape->get(id_, kOutput);
   const Tensor& qk = pass.tape->get(id_, kNormed);
@@ -219,6 +221,7 @@ void Attention::restore_input(const Pass& pass, const Tensor& x) const {
 }
 
 void Attention::backward_weight(const Pass& pass) const {
+  const auto span = device::Span::layer(pass.ctx, "attention weights");
   out_.backward_weight(pass);
   if (q_norm_) q_norm_->backward_weight(pass), k_norm_->backward_weight(pass);
   qkv_.backward_weight(pass);

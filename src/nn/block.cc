@@ -83,6 +83,7 @@ void Block::forward_of(const Pass& pass, const Norms& norms, const Layer& layer,
 }
 
 void Block::forward(const Pass& pass, const Tensor* cos_sin, const Tensor& x, Tensor y) const {
+  const auto span = device::Span::layer(pass.ctx, "block forward", index_);
   const ScratchScope scope(pass.arena);
   const Tensor middle = pass.keep(x.dtype, x.shape);
   forward_of(pass, norms1_, AttentionOf{attention_, index_, cos_sin}, x, x, middle);
@@ -106,6 +107,7 @@ void Block::backward_of(const Pass& pass, const Norms& norms, const Layer& layer
 }
 
 void Block::backward(const Pass& pass, const Tensor* cos_sin, const Tensor& dy, Tensor dx) const {
+  const auto span = device::Span::layer(pass.ctx, "block backward", index_);
   const ScratchScope scope(pass.arena);
   const Tensor d_middle = pass.scratch(dy.dtype, dy.shape);
   backward_of(pass, norms2_, MlpOf{mlp_}, dy, dy, d_middle);

@@ -33,6 +33,7 @@ void Embedding::visit(std::vector<Parameter*>& parameters) {
 }
 
 void Embedding::forward(const Pass& pass, Tensor x) const {
+  const auto span = device::Span::layer(pass.ctx, "embedding forward");
   const ScratchScope scope(pass.arena);
   const dist::Sequence sequence(pass.ctx, pass.arena, group_, pass.sequence_parallel);
   const Tensor partial = sequence.partial(x, pass.rows.count);
@@ -48,6 +49,7 @@ void Embedding::forward(const Pass& pass, Tensor x) const {
 }
 
 void Embedding::backward_weight(const Pass& pass, const Tensor& dx) const {
+  const auto span = device::Span::layer(pass.ctx, "embedding backward");
   if (pass.gradients == nullptr) return;
   const ScratchScope scope(pass.arena);
   const dist::Sequence sequence(pass.ctx, pass.arena, group_, pass.sequence_parallel);

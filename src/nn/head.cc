@@ -44,6 +44,7 @@ struct Head::Chunk {
 };
 
 void Head::loss(const Pass& pass, const Tensor& x, const Targets& targets, Tensor* dx) const {
+  const auto span = device::Span::layer(pass.ctx, "head");
   const ScratchScope scope(pass.arena);
   const dist::Sequence sequence(pass.ctx, pass.arena, group_, pass.sequence_parallel);
   const Tensor whole = sequence.gather(x, pass.rows.count);
@@ -123,6 +124,7 @@ void Head::cross_entropy(const Pass& pass, const Chunk& at, const Tensor& logits
 }
 
 void Head::logits(const Pass& pass, const Tensor& x, const Tensor& row, Tensor logits) const {
+  const auto span = device::Span::layer(pass.ctx, "head");
   CHECK(!pass.sequence_parallel);
   const ScratchScope scope(pass.arena);
   const Tensor picked = pass.scratch(x.dtype, Shape{row.elements(), x.columns()});

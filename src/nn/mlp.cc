@@ -46,6 +46,7 @@ void Mlp::visit(std::vector<Parameter*>& parameters) {
 }
 
 void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor* residual, Tensor y) const {
+  const auto span = device::Span::layer(pass.ctx, "mlp forward");
   const Tensor up = pass.keep(x.dtype, Shape{pass.rows.count, up_width()});
   const Tensor activated = pass.keep_cheap(x.dtype, Shape{pass.rows.count, ffn_});
   up_.forward(pass, x, up);
@@ -55,6 +56,7 @@ void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor* residual, Ten
 }
 
 void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
+  const auto span = device::Span::layer(pass.ctx, "mlp backward");
   const Tensor& up = pass.tape->get(id_, kUp);
   const Tensor d_up =
       pass.scratch(dy.dtype, up.shape);  // freed by the caller's scope, after backward_weight
@@ -73,6 +75,7 @@ void Mlp::restore_input(const Pass& pass, const Tensor& x) const {
 }
 
 void Mlp::backward_weight(const Pass& pass) const {
+  const auto span = device::Span::layer(pass.ctx, "mlp weights");
   {
     const ScratchScope scope(pass.arena);
     if (pass.drop_cheap) {

@@ -27,7 +27,6 @@ class Norm {
   void visit(std::vector<Parameter*>& parameters);
 
  private:
-
   Parameter weight_;
   Parameter bias_;
   NormKind kind_;

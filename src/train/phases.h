@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "device/context.h"
 
 namespace boreal::train {
 
@@ -15,10 +16,14 @@ class Phases {
  public:
   explicit Phases(const Clock& clock) : clock_(clock) {}
 
-  // Runs body and adds its time to the phase.
+  // Phases are spans of it from now on; null: of none.
+  void record_in(device::Profile* profile) { profile_ = profile; }
+
+  // Runs body and adds its time to the phase. The name is a literal.
   template <class Body>
   auto operator()(std::string_view name, Body body) {
     const Timer timer(*this, name);
+    const device::Span span(profile_, {.name = name, .kind = device::SpanKind::phase});
     return body();
   }
 
@@ -50,6 +55,7 @@ class Phases {
   }
 
   const Clock& clock_;
+  device::Profile* profile_ = nullptr;
   std::vector<std::pair<std::string, double>> times_ms_;
 };
 

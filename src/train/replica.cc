@@ -57,6 +57,11 @@ Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shap
   model_.prepare(ctx_);
 }
 
+void Replica::record_in(device::Profile* profile) {
+  ctx_.profile = profile;
+  ctx_.pool->watch(profile);
+}
+
 void spans_of(const tokens::Batch& batch, std::int64_t first, std::int64_t rows,
               std::vector<kernels::AttentionSpan>& spans) {
   spans.clear();

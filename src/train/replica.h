@@ -34,6 +34,8 @@ class Replica {
   parallel::WeightStore& weights() { return weights_; }
   const plan::MemoryPlan& plan() const { return plan_; }
   const device::Context& ctx() const { return ctx_; }
+  // What the device does is recorded there from now on; null: no more.
+  void record_in(device::Profile* profile);
   const dist::DeviceMesh& mesh() const { return mesh_; }
   // Between layers tensor-parallel ranks have their rows only; true also where there are none.
   bool cuts_rows() const { return shape_.sequence_parallel || mesh_.tp().size() == 1; }

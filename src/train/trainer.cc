@@ -15,6 +15,7 @@
 #include "train/moments_file.h"
 #include "train/phases.h"
 #include "train/replica.h"
+#include "train/step_recorder.h"
 
 namespace boreal::train {
 
@@ -75,6 +76,7 @@ class Loop {
   std::vector<tokens::Batch> validation_;  // those of this rank
   std::int64_t validation_batches_ = 0;    // of all ranks
   std::vector<std::string> warnings_;
+  std::optional<StepRecorder> recorder_;
 };
 
 Status Loop::prepare() {
@@ -95,6 +97,10 @@ Status Loop::prepare() {
     replica_.publish();
   }
   first_step_ = at_.step;
+  TrainOptions recorded = options_;
+  if (!world_.is_main()) recorded.profile_steps = 0;
+  recorder_.emplace(env_, clock_, replica_, phases_, recorded, steps_ - at_.step,
+                    options_.peak_flops / static_cast<double>(world_.size()));
   const tokens::StreamOptions options =
       stream_options(spec_, input_, replica_.model().config().vocab);
   for (const tokens::StreamSource& source : input_.validation) {
@@ -131,6 +137,9 @@ Status Loop::not_finite(double loss, double norm) const {
 }
 
 Result<monitor::StepMetrics> Loop::step() {
+  RETURN_IF_ERROR(recorder_->advance());
+  const device::Span span(recorder_->profile(),
+                          {.name = "step", .kind = device::SpanKind::step, .index = at_.step + 1});
   const double start_s = clock_.now_s();
   world_.at_step(at_.step + 1);
   phases_("fetch", [&] {
@@ -307,6 +316,7 @@ Result<TrainSummary> Loop::run() {
   }
   progress.finish();
   RETURN_IF_ERROR(save());
+  if (first_step_ < steps_) RETURN_IF_ERROR(recorder_->advance());
 
   TrainSummary summary{.steps = at_.step,
                        .tokens = at_.tokens,
@@ -322,6 +332,7 @@ Result<TrainSummary> Loop::run() {
                                options_.peak_flops;
   summary.parameters = replica_.model().parameter_count();
   summary.traffic = world_.take_traffic();
+  summary.profile = recorder_->table();
   summary.checkpoint = join_path(options_.out, fmt::format("checkpoints/step-{}", at_.step));
   return summary;
 }

@@ -17,6 +17,7 @@
 #include "device/pool.h"
 #include "dist/mesh.h"
 #include "model/decoder.h"
+#include "monitor/table.h"
 #include "plan/memory_plan.h"
 #include "spec/run_spec.h"
 #include "tokens/token_stream.h"
@@ -45,6 +46,7 @@ struct TrainOptions {
   std::string spec_hash;
   const std::atomic<Stop>* stop = nullptr;
   double started_s = 0;  // when the program began, on the clock; for TrainSummary::ready_s
+  std::int64_t profile_steps = 0;  // to record on rank 0 (step_recorder.h)
 };
 
 struct TrainSummary {
@@ -65,6 +67,7 @@ struct TrainSummary {
   // of all together.
   std::int64_t planned_bytes = 0;
   std::int64_t grown_bytes = 0;
+  monitor::Table profile;  // of rank 0, where steps were recorded
 };
 
 // Steps that the spec asks for: train.steps, or enough for train.tokens.

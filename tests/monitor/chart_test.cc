@@ -194,6 +194,45 @@ TEST(BarChartSvg, OfPlainValuesScalesToThem) {
   EXPECT_THAT(svg, HasSubstr(">-50<"));
 }
 
+StackedChart stacked() {
+  return {.title = "Time",
+          .value_label = "ms",
+          .series = {"products", "rows", "outside"},
+          .rest = true,
+          .bars = {{.name = "forward & back", .values = {30, 10, 0}},
+                   {.name = "update", .values = {0, 0, 5}}}};
+}
+
+TEST(StackedChartSvg, ShowsEveryPieceWithItsShareAndEachBarWithItsLength) {
+  const std::string svg = to_svg(stacked());
+  EXPECT_EQ(MarkupReader(svg).complaint(), "");
+  EXPECT_EQ(count(svg, "class=\"piece\" x="), 3U) << "a piece of nothing is not drawn";
+  EXPECT_THAT(svg, HasSubstr("<title>forward &amp; back · rows\n10 (25 %)</title>"));
+  EXPECT_THAT(svg, HasSubstr(">75 %</text>"));
+  EXPECT_THAT(svg, HasSubstr(">40</text>"));
+  // What is left over is faint, in the legend and in the bar.
+  EXPECT_EQ(count(svg, "<g class=\"c0\""), 2U);
+}
+
+TEST(StackedChartSvg, PiecesLieEndToEnd) {
+  const std::string svg = to_svg(stacked());
+  std::vector<std::pair<double, double>> pieces;  // x, width
+  for (std::size_t at = svg.find("class=\"piece\" x=\""); at != std::string::npos;
+       at = svg.find("class=\"piece\" x=\"", at + 1)) {
+    const std::size_t x = svg.find("x=\"", at) + 3;
+    pieces.emplace_back(std::stod(svg.substr(x)),
+                        std::stod(svg.substr(svg.find("width=\"", x) + 7)));
+  }
+  ASSERT_EQ(pieces.size(), 3U);
+  EXPECT_NEAR(pieces[0].first + pieces[0].second, pieces[1].first, 0.02);
+  EXPECT_NEAR(pieces[0].second, 3 * pieces[1].second, 0.05);
+  EXPECT_EQ(pieces[2].first, pieces[0].first);
+}
+
+TEST(StackedChartSvg, OfNothingIsStillAPicture) {
+  EXPECT_EQ(MarkupReader(to_svg(StackedChart{.title = "none"})).complaint(), "");
+}
+
 TEST(IntervalSvg, DrawsNothingForWhatIsNoNumber) {
   EXPECT_EQ(interval_svg({kNan, 1, {}}, 0, 1, "tip"), "");
   EXPECT_EQ(interval_svg({0.5, 0.1, {}}, 0, 0, "tip"), "");

@@ -13,10 +13,13 @@ shakespeare=no
 help() {
   cat <<'TEXT'
 ./run oracle [--shakespeare] [--build DIR]
+./run oracle --learning [ARGS]
     logits, gradients and losses of the tiny models, made again by PyTorch and computed by boreal;
     import and export against transformers; tokenizers against those of Hugging Face
 --shakespeare   also train recipes/shakespeare.yaml with boreal and with PyTorch (a quarter of an hour on 2 cores);
                 the picture of both curves is out/oracle/shakespeare.svg
+--learning      only this: recipes/learning.yaml in bf16, in fp32 and by PyTorch, and two more seeds (most of an hour on
+                2 cores); the table on stdout, the picture in out/oracle/learning/learning.svg; ARGS: see learning.py
 --build DIR     the build to test; default build/release
 Environment: BOREAL_ORACLE, place of the virtual environment (default ~/.cache/boreal/oracle)
 TEXT
@@ -30,6 +33,12 @@ die() {
 while (($# > 0)); do
   case $1 in
     --shakespeare) shakespeare=yes ;;
+    --learning)
+      [[ -x $boreal ]] || die "there is no $boreal; build it first: ./run build"
+      python=$("$here/setup.sh")
+      cd "$root"
+      exec "$python" "$here/learning.py" --boreal "$boreal" "${@:2}"
+      ;;
     --build)
       build=${2:?--build needs a folder}
       boreal=$build/src/app/boreal
