@@ -12,6 +12,7 @@ void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target
   CHECK_EQ(target.elements(), logits.rows());
   if (ctx.is_meta()) return;
   const auto run = cpu::table(ctx).softmax_sums;
+  const auto cap_row = cpu::table(ctx).cap_row;
   const auto cap = static_cast<float>(options.soft_cap);
   ctx.pool->split(logits.rows(), 1, [&](std::int64_t b, std::int64_t e) {
     for (std::int64_t r = b; r < e; ++r) {
@@ -24,7 +25,7 @@ void softmax_sums(const Context& ctx, const Tensor& logits, const Tensor& target
            .dot = dot == nullptr ? nullptr : floats(dot) + r});
       const std::int64_t here = ids(target)[r] - first;
       float logit = here >= 0 && here < logits.columns() ? at[here] : 0.0F;
-      if (cap > 0) logit = cap * std::tanh(logit / cap);
+      if (cap > 0) cap_row(&logit, 1, cap);  // the bits that soft_cap() gives
       floats(picked)[r] = logit;
     }
   });

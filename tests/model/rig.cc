@@ -121,6 +121,16 @@ reference::AttentionHeads twin_heads(const DecoderConfig& c) {
   return heads;
 }
 
+reference::Activation twin_activation(nn::MlpKind kind) {
+  switch (kind) {
+    case nn::MlpKind::gelu: return reference::Activation::gelu;
+    case nn::MlpKind::gelu_erf: return reference::Activation::gelu_erf;
+    case nn::MlpKind::swiglu: return reference::Activation::swiglu;
+    case nn::MlpKind::geglu: return reference::Activation::geglu;
+  }
+  return reference::Activation::swiglu;
+}
+
 }  // namespace
 
 reference::DecoderShape twin_shape(const DecoderConfig& c) {
@@ -132,7 +142,7 @@ reference::DecoderShape twin_shape(const DecoderConfig& c) {
                                 .plus = c.norm_plus_one ? 1.0 : 0.0,
                                 .norm_eps = c.norm_eps,
                                 .placement = static_cast<reference::Placement>(c.placement),
-                                .activation = static_cast<reference::Activation>(c.mlp),
+                                .activation = twin_activation(c.mlp),
                                 .logit_soft_cap = c.logit_soft_cap,
                                 .tied = c.tied};
   for (std::int64_t i = 0; i < c.layers; ++i) shape.window.push_back(c.attention.window_of(i));

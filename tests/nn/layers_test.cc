@@ -155,7 +155,7 @@ TEST_P(LayerTest, MlpsEqualTheTwin) {
         {MlpKind::gelu, reference::gelu, reference::gelu_backward},
         {MlpKind::gelu_erf, reference::gelu_erf, reference::gelu_erf_backward}}) {
     LayerIds ids;
-    const bool gated = is_gated(kind);
+    const bool gated = kernels::gated(kind);
     Mlp layer({.name = "m", .kind = kind, .hidden = 24, .ffn = 70, .bias = !gated}, group_, ids);
     LayerRig rig(parameters_of(layer), dtype(), ctx(), ids);
     rig.rows.count = 7;

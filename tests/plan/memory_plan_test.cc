@@ -88,7 +88,7 @@ TEST(MemoryPlan, CountsWhatTheStateAndTheStoreReallyTake) {
     EXPECT_EQ(plan.masters_bytes, 4 * state.layout().slice_elements());
     EXPECT_EQ(plan.gradients_bytes, state.all_gradients().bytes());
     EXPECT_EQ(plan.moments_bytes, 8 * state.layout().slice_elements());
-    EXPECT_EQ(plan.weights_bytes, store.plain_bytes() + (c.rotary ? 160 * 12 * 4 : 0));
+    EXPECT_EQ(plan.weights_bytes, store.plain_bytes() + 160 * c.rotary_dim() * 4);
     EXPECT_EQ(plan.packed_bytes, store.packed_bytes());
     std::int64_t sum = 0;
     for (const auto& [name, bytes] : plan.classes()) sum += bytes;

@@ -55,7 +55,7 @@ class ProfileOfAStep : public testing::TestWithParam<std::string> {
       : config_(config_of_family(GetParam())),
         replica_(config_, {.rows = kRows, .sequence = kSequence, .threads = 2}, pool_),
         batch_(batch_of(config_.vocab)) {
-    replica_.state().initialise(3);
+    replica_.state().initialise(replica_.ctx(), 3);
     replica_.publish();
   }
 

@@ -115,7 +115,7 @@ def gemma2():
         sliding_window=5,
         attn_logit_softcapping=2.0,
         final_logit_softcapping=3.0,
-        pad_token_id=0,
+        pad_token_id=None,  # else PyTorch drops the gradient of that row of the table
     )
 
 
@@ -132,7 +132,7 @@ MODELS = {
     ),
     "qwen3": lambda: transformers.Qwen3Config(**SIZES, head_dim=10),
     "gemma2": gemma2,
-    "olmo2": lambda: transformers.Olmo2Config(**SIZES, pad_token_id=0),
+    "olmo2": lambda: transformers.Olmo2Config(**SIZES, pad_token_id=None),
 }
 # The others in fp32 alone: rounding is a matter of the kernels, which all share.
 BF16 = ["llama_untied", "llama_tied", "gpt2"]
