@@ -200,16 +200,19 @@ inline void pair_up(const float* src, std::int64_t ld, std::int64_t rows, std::i
       store(dst + r * columns + c, load(src + r * ld + c));
 }
 
-// Rounds two rows of a tile to the storage type, as one row of pairs.
-BOREAL_INLINE void store_pair(float* panel, std::int64_t key, std::int64_t lane, Vf first,
-                              Vf second, bool both) {
+// Stores two rows of a tile in the storage type, as one row of pairs. The rows become what was
+// stored.
+BOREAL_INLINE void store_pair(float* panel, std::int64_t key, std::int64_t lane, Vf& first,
+                              Vf& second, bool both) {
   store(panel + key * kPanel + lane, first);
   if (both) store(panel + (key + 1) * kPanel + lane, second);
 }
-BOREAL_INLINE void store_pair(std::uint16_t* panel, std::int64_t key, std::int64_t lane, Vf first,
-                              Vf second, bool) {
-  *reinterpret_cast<VuU*>(panel + key * kPanel + 2 * lane) =
-      interleave(narrow(first), narrow(second));
+BOREAL_INLINE void store_pair(std::uint16_t* panel, std::int64_t key, std::int64_t lane, Vf& first,
+                              Vf& second, bool) {
+  const Vu pair = interleave(narrow(first), narrow(second));
+  *reinterpret_cast<VuU*>(panel + key * kPanel + 2 * lane) = pair;
+  first = reinterpret_cast<Vf>(pair << 16);
+  second = reinterpret_cast<Vf>(pair & 0xffff0000U);
 }
 
 // ---- lanes and masks

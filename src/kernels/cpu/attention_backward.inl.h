@@ -147,10 +147,15 @@ void softmax_backward(const Scores& scores, std::int64_t k0, std::int64_t count,
     };
     std::int64_t r = 0;
     for (; r + 2 <= count; r += 2) {
-      const Vf first = one(r);
-      store_pair(m.d_scores, r, lane, first, one(r + 1), true);
+      Vf first = one(r);
+      Vf second = one(r + 1);
+      store_pair(m.d_scores, r, lane, first, second, true);
     }
-    if (r < count) store_pair(m.d_scores, r, lane, one(r), Vf{}, false);
+    if (r < count) {
+      Vf first = one(r);
+      Vf nothing{};
+      store_pair(m.d_scores, r, lane, first, nothing, false);
+    }
   }
 }
 

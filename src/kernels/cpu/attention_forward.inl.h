@@ -36,7 +36,8 @@ struct ForwardMemory {
   float* out_rows;                 // [64 lanes][features, whole vectors]
   alignas(64) float max[kPanel];   // by lane, to base 2
   alignas(64) float base[kPanel];  // the same, or 0 where it is minus infinity
-  alignas(64) float sum[kPanel];
+  alignas(64) float sum[kPanel];   // of the weights
+  alignas(64) float used[kPanel];  // of the weights as rounded: o is a mean of values, exactly
   alignas(64) float keep[kPanel];
 };
 
@@ -154,21 +155,28 @@ BOREAL_INLINE void tile_weights(float factor, std::int64_t count, std::int64_t l
   const float* column = m.score + lane;
   const Vf base = load(m.base + lane);
   const Vf f = splat(factor);
-  Vf sum = load(m.sum + lane) * load(m.keep + lane);
+  const Vf keep = load(m.keep + lane);
+  Vf sum = load(m.sum + lane) * keep;
+  Vf used = load(m.used + lane) * keep;
   std::int64_t r = 0;
   for (; r + 2 <= count; r += 2) {
-    const Vf first = exp2(fma(load(column + r * kPanel), f, -base));
-    const Vf second = exp2(fma(load(column + (r + 1) * kPanel), f, -base));
+    Vf first = exp2(fma(load(column + r * kPanel), f, -base));
+    Vf second = exp2(fma(load(column + (r + 1) * kPanel), f, -base));
     sum = sum + first;
     sum = sum + second;
     store_pair(m.weights, r, lane, first, second, true);
+    used = used + first;
+    used = used + second;
   }
   if (r < count) {
-    const Vf first = exp2(fma(load(column + r * kPanel), f, -base));
+    Vf first = exp2(fma(load(column + r * kPanel), f, -base));
+    Vf nothing{};
     sum = sum + first;
-    store_pair(m.weights, r, lane, first, Vf{}, false);
+    store_pair(m.weights, r, lane, first, nothing, false);
+    used = used + first;
   }
   store(m.sum + lane, sum);
+  store(m.used + lane, used);
 }
 
 template <Kind K, class T>
@@ -198,7 +206,7 @@ void write_output(const AttentionArgs& g, const LaneTile& at, const Lanes& lanes
   const std::int64_t wide = whole_vectors(g.head_dim) * kWidth;
   const std::int64_t padded = lanes.vectors() * kWidth;
   for (std::int64_t lane = 0; lane < padded; lane += kWidth) {
-    const Vf inverse = 1.0F / load(m.sum + lane);
+    const Vf inverse = 1.0F / load(m.used + lane);
     for (std::int64_t c = 0; c < g.head_dim; ++c)
       store(m.out + c * kPanel + lane, load(m.out + c * kPanel + lane) * inverse);
   }
@@ -224,7 +232,7 @@ void attention_forward(const AttentionArgs& g) {
     const LaneTile at = lane_tile(g, number);
     read_queries(g, at, m, lanes);
     for (std::int64_t lane = 0; lane < kPanel; ++lane) m.max[lane] = kMinusInfinity;
-    for (std::int64_t lane = 0; lane < kPanel; ++lane) m.sum[lane] = 0;
+    for (std::int64_t lane = 0; lane < kPanel; ++lane) m.sum[lane] = m.used[lane] = 0;
     const std::int64_t out_size = most(m.groups, whole_vectors(g.head_dim) * kWidth) * kPanel;
     for (std::int64_t i = 0; i < out_size; ++i) m.out[i] = 0;
     for (std::int64_t t = lanes.first_key(g) / kPanel; t * kPanel <= lanes.highest; ++t) {
