@@ -83,6 +83,30 @@ void add_generate(CLI::App& app, Arguments& args) {
       "  boreal generate --model HF_DIR --prompt A B --temperature 0.8 --top-p 0.95 --seed 7\n");
 }
 
+void add_export(CLI::App& app, Arguments& args) {
+  CLI::App* verb =
+      app.add_subcommand("export", "write a model as a Hugging Face folder or a GGUF file");
+  verb->add_option("--checkpoint,--model", args.checkpoint,
+                   "a checkpoint, a run's output folder (its newest checkpoint), or a Hugging Face "
+                   "folder")
+      ->required()
+      ->type_name("DIR");
+  verb->add_option("--to", args.to, "new folder, or the file")->required()->type_name("PATH");
+  verb->add_option("--format", args.format, "hf: for transformers; gguf: for llama.cpp")
+      ->check(CLI::IsMember({"hf", "gguf"}))
+      ->capture_default_str();
+  verb->add_option("--dtype", args.dtype, "hf: fp32 or bf16; default: the model's")
+      ->check(CLI::IsMember({"fp32", "bf16"}));
+  verb->add_option(
+          "--quantize", args.quantize,
+          "gguf: type of the matrices, q8_0 and q4_0 with a scale for 32 weights; default: "
+          "the model's")
+      ->check(CLI::IsMember({"f32", "bf16", "q8_0", "q4_0"}));
+  verb->footer(
+      "Examples:\n  boreal export --checkpoint out/quickstart --to out/quickstart/hf\n"
+      "  boreal export --model out/quickstart --format gguf --quantize q8_0 --to facts.gguf\n");
+}
+
 void add_model_verbs(CLI::App& app, Arguments& args) {
   add_generate(app, args);
   CLI::App* logits =
@@ -99,18 +123,7 @@ void add_model_verbs(CLI::App& app, Arguments& args) {
       "Example:\n  boreal logits --model out/quickstart --ids ids.txt --to "
       "logits.safetensors\n");
 
-  CLI::App* exported = app.add_subcommand("export", "write a checkpoint as a Hugging Face folder");
-  exported
-      ->add_option("--checkpoint", args.checkpoint,
-                   "a checkpoint, or a run's output folder (its newest checkpoint)")
-      ->required()
-      ->type_name("DIR");
-  exported->add_option("--to", args.to, "new folder")->required()->type_name("DIR");
-  exported->add_option("--dtype", args.dtype, "fp32 or bf16; default: the model's")
-      ->check(CLI::IsMember({"fp32", "bf16"}));
-  exported->footer(
-      "Example:\n  boreal export --checkpoint out/quickstart --to out/quickstart/hf\n");
-
+  add_export(app, args);
   CLI::App* imported =
       app.add_subcommand("import", "read a Hugging Face folder and write it as a checkpoint");
   imported->add_option("--from", args.from, "folder with config.json and model.safetensors")

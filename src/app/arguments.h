@@ -37,6 +37,8 @@ struct Arguments {
   std::string from;
   std::string to;
   std::string dtype;
+  std::string format = "hf";
+  std::string quantize;
   std::string tokenizer;
   std::string in = "-";
   std::string path;

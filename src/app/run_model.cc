@@ -1,4 +1,4 @@
-// boreal generate, logits, export, import, eval --model: verbs that start from a model's folder.
+// boreal generate, logits, import, eval --model: verbs that start from a model's folder.
 #include <charconv>
 #include <cstdio>
 #include <iostream>
@@ -15,7 +15,6 @@
 #include "infer/session.h"
 #include "model/family.h"
 #include "model/folder.h"
-#include "model/hf_folder.h"
 #include "tensor/safetensors.h"
 #include "train/checkpointing.h"
 
@@ -36,19 +35,28 @@ Result<std::string> read_once(Seat& seat, bool read, const std::string& path) {
   return found_by_main(seat.world, [&] { return read_input(Env::real(), path); });
 }
 
-infer::EngineLimits limits_of(const infer::Session& session, std::int64_t sequences) {
-  const std::int64_t context = session.model->config().context;
+infer::EngineLimits limits_of(const model::DecoderConfig& config, std::int64_t sequences) {
+  const std::int64_t context = config.context;
   return {.sequences = sequences,
           .capacity = context,
           .rows = std::max(sequences, std::min<std::int64_t>(context, 512))};
+}
+
+// Refused before the weights are read where the engine would not fit.
+infer::SessionOptions planned(
+    std::function<infer::EngineLimits(const model::DecoderConfig&)> limits) {
+  return {.limits = std::move(limits)};
 }
 
 Status generate_verb(const Arguments& args, Seat& seat) {
   Env& env = Env::real();
   const bool main = seat.world.is_main();
   ASSIGN_OR_RETURN(const std::string folder, find_model(env, seat.world, args.model, args.quiet));
+  const auto limits = [&](const model::DecoderConfig& config) {
+    return limits_of(config, std::min<std::int64_t>(16, std::ssize(args.prompts)));
+  };
   ASSIGN_OR_RETURN(infer::Session session,
-                   infer::open_session(env, *seat.pool, folder, seat.world.all()));
+                   infer::open_session(env, *seat.pool, folder, seat.world.all(), planned(limits)));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
   const std::int64_t context = session.model->config().context;
   if (args.max_tokens.value_or(0) > context)
@@ -69,9 +77,8 @@ Status generate_verb(const Arguments& args, Seat& seat) {
     if (const auto end = tokenizer->end_of_text()) request.stop = {*end};
     requests.push_back(std::move(request));
   }
-  infer::Engine engine(
-      *session.model, *session.weights, session.ctx,
-      limits_of(session, std::min<std::int64_t>(16, static_cast<std::int64_t>(requests.size()))));
+  infer::Engine engine(*session.model, *session.weights, session.ctx,
+                       limits(session.model->config()));
   const auto completions = engine.generate(requests);
   if (!main) return Done{};
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
@@ -96,8 +103,11 @@ Status logits_verb(const Arguments& args, Seat& seat) {
       seat.world.all().agree(main ? check_file_to_write(env, "--to", args.to) : Done{}));
   ASSIGN_OR_RETURN(const std::string text, read_once(seat, true, args.in));
   ASSIGN_OR_RETURN(const std::string folder, find_model(env, seat.world, args.model, args.quiet));
+  const auto limits = [](const model::DecoderConfig& config) {
+    return infer::EngineLimits{.sequences = 1, .capacity = config.context, .rows = config.context};
+  };
   ASSIGN_OR_RETURN(infer::Session session,
-                   infer::open_session(env, *seat.pool, folder, seat.world.all()));
+                   infer::open_session(env, *seat.pool, folder, seat.world.all(), planned(limits)));
   std::vector<std::int32_t> ids;
   std::istringstream stream(text);
   for (std::string word; stream >> word;) {
@@ -112,7 +122,7 @@ Status logits_verb(const Arguments& args, Seat& seat) {
   if (ids.empty() || static_cast<std::int64_t>(ids.size()) > context)
     return refused("{}: {} ids; the model takes 1 to {}", args.in, ids.size(), context);
   infer::Engine engine(*session.model, *session.weights, session.ctx,
-                       {.sequences = 1, .capacity = context, .rows = context});
+                       limits(session.model->config()));
   std::vector<float> logits = engine.all_logits(ids, 0);
   if (!main) return Done{};
   const tensor::NamedTensor named[] = {
@@ -132,11 +142,16 @@ Status eval_of_model_verb(const Arguments& args, Seat& seat) {
   const bool main = seat.world.is_main();
   ASSIGN_OR_RETURN(const std::vector<eval::Item> items, read_tasks(env, args.tasks, "", 0));
   ASSIGN_OR_RETURN(const std::string folder, find_model(env, seat.world, args.model, args.quiet));
-  ASSIGN_OR_RETURN(infer::Session session,
-                   infer::open_session(env, *seat.pool, folder, seat.world.all()));
+  const auto limits_for = [](const model::DecoderConfig& config) {
+    infer::EngineLimits limits = limits_of(config, 8);
+    limits.rows = std::max<std::int64_t>(512, limits.capacity);
+    return limits;
+  };
+  ASSIGN_OR_RETURN(
+      infer::Session session,
+      infer::open_session(env, *seat.pool, folder, seat.world.all(), planned(limits_for)));
   ASSIGN_OR_RETURN(const text::Tokenizer* tokenizer, session.need_tokenizer());
-  infer::EngineLimits limits = limits_of(session, 8);
-  limits.rows = std::max<std::int64_t>(512, limits.capacity);
+  const infer::EngineLimits limits = limits_for(session.model->config());
   infer::Engine engine(*session.model, *session.weights, session.ctx, limits);
   ASSIGN_OR_RETURN(const eval::Evaluation evaluation,
                    eval::evaluate(engine, limits, *tokenizer, items));
@@ -163,32 +178,6 @@ Status run_eval_of_model(const Arguments& args) {
   if (args.model.empty() || args.tasks.empty())
     return wrong_usage("eval: give a SPEC, or --model and --tasks");
   return on_ranks(args, [&](Seat& seat) { return eval_of_model_verb(args, seat); });
-}
-
-Status run_export(const Arguments& args) {
-  Env& env = Env::real();
-  ASSIGN_OR_RETURN(const std::string folder, find_model(env, args.checkpoint, args.quiet));
-  ASSIGN_OR_RETURN(const model::DecoderConfig config, model::read_config(env, folder));
-  const model::Decoder model(config);
-  parallel::ShardedState state(model.parameters(), false);
-  const auto memory = [&](const nn::Parameter& p) { return state.master(p); };
-  RETURN_IF_ERROR(model::read_weights(env, folder, model, memory));
-  model::HfExport options{.dtype = config.dtype};
-  if (args.dtype == "fp32") options.dtype = DType::f32;
-  if (args.dtype == "bf16") options.dtype = DType::bf16;
-  const std::string tokenizer = join_path(folder, "tokenizer.json");
-  if (env.exists(tokenizer)) {
-    ASSIGN_OR_RETURN(options.tokenizer_json, env.read_file(tokenizer));
-    ASSIGN_OR_RETURN(const auto parsed, text::Tokenizer::parse(options.tokenizer_json, tokenizer));
-    if (const auto end = parsed.end_of_text()) options.end_of_text = *end;
-  }
-  RETURN_IF_ERROR(model::write_hf_folder(env, args.to, model, memory, options));
-  print_figures(args, {{"checkpoint", folder},
-                       {"to", args.to},
-                       {"dtype", name_of(options.dtype)},
-                       {"parameters", model.parameter_count()},
-                       {"tokenizer", !options.tokenizer_json.empty()}});
-  return Done{};
 }
 
 Status run_import(const Arguments& args) {

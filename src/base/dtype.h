@@ -44,4 +44,9 @@ inline bf16_t to_bf16(float value) {
   return {static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16)};
 }
 
+// IEEE binary16 by its bits: to binary32 exactly, and back rounded to nearest even; too large is
+// infinite, NaN stays NaN.
+float float_of_half(std::uint16_t bits);
+std::uint16_t half_bits(float value);
+
 }  // namespace boreal

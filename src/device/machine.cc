@@ -169,7 +169,9 @@ Isa offered_isa() {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
     return Isa::avx2;
-  if (!__builtin_cpu_supports("avx512bf16")) return Isa::avx512;
+  // Every processor with the first has the second; a guest may still be shown only one of them.
+  if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vnni"))
+    return Isa::avx512;
   return may_use_tiles() ? Isa::amx_bf16 : Isa::avx512_bf16;
 }
 

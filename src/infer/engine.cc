@@ -1,6 +1,8 @@
 #include "infer/engine.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "base/philox.h"
 #include "kernels/ops.h"
@@ -18,9 +20,16 @@ Tensor ids(void* memory, std::int64_t count) {
   return {memory, DType::i32, Shape{count}};
 }
 
+std::int64_t cache_pages(const EngineLimits& limits) {
+  return limits.cache_tokens > 0 ? PagePool::pages_of(limits.cache_tokens)
+                                 : limits.sequences * PagePool::pages_of(limits.capacity);
+}
+
+}  // namespace
+
 // High-water mark of the largest pass, by a run on the meta device.
-std::int64_t arena_bytes(const model::Decoder& model, nn::WeightSource& weights,
-                         const device::Context& ctx, const EngineLimits& limits) {
+std::int64_t Engine::arena_bytes(const model::Decoder& model, nn::WeightSource& weights,
+                                 const device::Context& ctx, const EngineLimits& limits) {
   Arena arena;
   const device::Context meta = device::meta_context(ctx.threads);
   nn::Rows rows{.count = limits.rows,
@@ -34,7 +43,11 @@ std::int64_t arena_bytes(const model::Decoder& model, nn::WeightSource& weights,
   return arena.peak_bytes();
 }
 
-}  // namespace
+std::int64_t Engine::cache_bytes(const model::Decoder& model, const EngineLimits& limits) {
+  const model::DecoderConfig& c = model.config();
+  return cache_pages(limits) * kernels::kKeyTile * model.local_kv_heads() * c.head_dim() *
+         static_cast<std::int64_t>(bytes_of(c.dtype)) * 2 * c.layers;
+}
 
 Engine::Engine(const model::Decoder& model, nn::WeightSource& weights, const device::Context& ctx,
                const EngineLimits& limits)
@@ -42,11 +55,13 @@ Engine::Engine(const model::Decoder& model, nn::WeightSource& weights, const dev
       weights_(weights),
       ctx_(ctx),
       limits_(limits),
-      arena_(arena_bytes(model, weights, ctx, limits)) {
+      arena_(arena_bytes(model, weights, ctx, limits)),
+      pool_(cache_pages(limits)) {
   const model::DecoderConfig& c = model.config();
   CHECK_LE(limits.capacity, c.context);
   CHECK_GE(limits.rows, limits.sequences);
-  const Shape shape{limits.sequences * limits.capacity, model.local_kv_heads() * c.head_dim()};
+  CHECK_GE(cache_pages(limits), PagePool::pages_of(limits.capacity));
+  const Shape shape{cache_pages(limits) * kernels::kKeyTile, model.local_kv_heads() * c.head_dim()};
   const std::int64_t each = shape.elements() * static_cast<std::int64_t>(bytes_of(c.dtype));
   cache_memory_ = Block(each * 2 * c.layers);
   for (std::int64_t i = 0; i < c.layers; ++i)
@@ -92,10 +107,73 @@ void Engine::admit(std::span<const Request> requests, std::size_t& next) {
   for (Slot& slot : slots_) {
     if (slot.busy || next == requests.size()) continue;
     const Request& request = requests[next];
-    CHECK(!request.prompt.empty());
-    CHECK_LE(static_cast<std::int64_t>(request.prompt.size()), limits_.capacity);
-    slot = {.request = next, .fed = 0, .tokens = request.prompt, .busy = true};
+    const std::int64_t prompt = std::ssize(request.prompt);
+    CHECK_GE(prompt, 1);
+    CHECK_LE(prompt, limits_.capacity);
+    // The last token's keys are never needed.
+    const std::int64_t most = prompt + std::max<std::int64_t>(request.max_tokens - 1, 0);
+    auto lease = pool_.take(request.prompt, std::min(most, limits_.capacity));
+    if (!lease) return;  // in their order: none waits for a later one
+    reused_tokens_ += lease->reused;
+    slot = {.request = next,
+            .fed = lease->reused,
+            .tokens = request.prompt,
+            .lease = *std::move(lease),
+            .busy = true};
     ++next;
+  }
+}
+
+void Engine::feed(Slot& slot, std::int64_t most) {
+  const std::int64_t count = std::min(most, std::ssize(slot.tokens) - slot.fed);
+  rows_.spans.push_back({.query_row = rows_.count,
+                         .queries = count,
+                         .query_begin = slot.fed,
+                         .keys = slot.fed + count,
+                         .pages = slot.lease.pages.data()});
+  for (std::int64_t i = slot.fed; i < slot.fed + count; ++i) {
+    static_cast<std::int32_t*>(rows_.cache_row.data)[rows_.count] =
+        static_cast<std::int32_t>(slot.lease.row(i));
+    add_row(slot.tokens[static_cast<std::size_t>(i)], i);
+  }
+  slot.fed += count;
+}
+
+void Engine::answer(std::span<Slot* const> slots, std::span<const Request> requests, float* logits,
+                    std::vector<Completion>& done, const OnToken& on_token) {
+  const auto vocab = static_cast<std::size_t>(model_.config().vocab);
+  std::vector<std::int32_t> tokens;
+  for (std::size_t a = 0; a < slots.size(); ++a) {
+    const std::size_t number = slots[a]->request;
+    const Rng rng(requests[number].sampling.seed, "sample", {}, number);
+    tokens.push_back(sample({logits + a * vocab, vocab}, requests[number].sampling,
+                            rng.uniform(done[number].tokens.size())));
+  }
+  const auto n = static_cast<std::int64_t>(slots.size());
+  std::vector<float> sums(3 * slots.size());
+  const auto part = [&](std::int64_t i) {
+    return Tensor(sums.data() + i * n, DType::f32, Shape{n});
+  };
+  if (n > 0)
+    kernels::softmax_sums(ctx_, Tensor(logits, DType::f32, Shape{n, model_.config().vocab}),
+                          ids(tokens.data(), n), 0, part(0), part(1), part(2));
+  for (std::size_t a = 0; a < slots.size(); ++a) {
+    Slot& slot = *slots[a];
+    const Request& request = requests[slot.request];
+    Completion& completion = done[slot.request];
+    if (request.max_tokens > 0) {
+      completion.tokens.push_back(tokens[a]);
+      completion.log_probabilities.push_back(double{sums[2 * slots.size() + a]} - sums[a] -
+                                             std::log(double{sums[slots.size() + a]}));
+      slot.tokens.push_back(tokens[a]);
+      if (on_token) on_token(slot.request, tokens[a]);
+      completion.stopped = std::ranges::find(request.stop, tokens[a]) != request.stop.end();
+    }
+    const bool full = std::ssize(completion.tokens) >= request.max_tokens ||
+                      std::ssize(slot.tokens) > limits_.capacity;
+    if (!completion.stopped && !full) continue;
+    pool_.give_back(slot.lease);
+    slot.busy = false;
   }
 }
 
@@ -103,60 +181,25 @@ std::vector<Completion> Engine::generate(std::span<const Request> requests,
                                          const OnToken& on_token) {
   std::vector<Completion> done(requests.size());
   std::size_t next = 0;
-  const auto vocab = static_cast<std::size_t>(model_.config().vocab);
   while (true) {
     admit(requests, next);
+    std::int64_t waiting = std::ranges::count(slots_, true, &Slot::busy);
+    if (waiting == 0) return done;
     std::vector<std::int32_t> wanted;
     std::vector<Slot*> answers;
-    std::size_t waiting = 0;
-    for (const Slot& slot : slots_) waiting += slot.busy ? 1 : 0;
-    if (waiting == 0) return done;
-    for (std::size_t s = 0; s < slots_.size(); ++s) {
-      Slot& slot = slots_[s];
+    for (Slot& slot : slots_) {
       if (!slot.busy) continue;
-      --waiting;
       // Leave a row for each sequence still to come: none waits for another's long prompt.
-      const std::int64_t room = limits_.rows - rows_.count - static_cast<std::int64_t>(waiting);
-      const std::int64_t total = static_cast<std::int64_t>(slot.tokens.size());
-      const std::int64_t count = std::min(room, total - slot.fed);
-      const std::int64_t base = static_cast<std::int64_t>(s) * limits_.capacity;
-      rows_.spans.push_back({.query_row = rows_.count,
-                             .queries = count,
-                             .query_begin = slot.fed,
-                             .kv_row = base,
-                             .keys = slot.fed + count});
-      for (std::int64_t i = 0; i < count; ++i) {
-        static_cast<std::int32_t*>(rows_.cache_row.data)[rows_.count] =
-            static_cast<std::int32_t>(base + slot.fed + i);
-        add_row(slot.tokens[static_cast<std::size_t>(slot.fed + i)], slot.fed + i);
-      }
-      slot.fed += count;
-      if (slot.fed < total) continue;
+      feed(slot, limits_.rows - rows_.count - --waiting);
+      if (slot.fed < std::ssize(slot.tokens)) continue;
       wanted.push_back(static_cast<std::int32_t>(rows_.count - 1));
       answers.push_back(&slot);
     }
-    const float* logits = run(wanted, true);
-    for (std::size_t a = 0; a < answers.size(); ++a) {
-      Slot& slot = *answers[a];
-      const Request& request = requests[slot.request];
-      Completion& completion = done[slot.request];
-      const std::span<const float> row(logits + a * vocab, vocab);
-      const Rng rng(request.sampling.seed, "sample", {}, slot.request);
-      const std::int32_t token =
-          request.max_tokens > 0
-              ? sample(row, request.sampling, rng.uniform(completion.tokens.size()))
-              : 0;
-      if (request.max_tokens > 0) {
-        completion.tokens.push_back(token);
-        completion.log_probabilities.push_back(log_probability(row, token));
-        slot.tokens.push_back(token);
-        if (on_token) on_token(slot.request, token);
-        completion.stopped = std::ranges::find(request.stop, token) != request.stop.end();
-      }
-      const bool full = static_cast<std::int64_t>(completion.tokens.size()) >= request.max_tokens ||
-                        static_cast<std::int64_t>(slot.tokens.size()) > limits_.capacity;
-      if (completion.stopped || full) slot.busy = false;
-    }
+    float* const logits = run(wanted, true);
+    for (const Slot& slot : slots_)
+      if (slot.busy && slot.tokens.size() == requests[slot.request].prompt.size())
+        pool_.filled(slot.lease, slot.tokens, slot.fed);
+    answer(answers, requests, logits, done, on_token);
   }
 }
 
@@ -207,22 +250,27 @@ std::vector<float> Engine::all_logits(std::span<const std::int32_t> tokens, std:
   const std::int64_t step = piece == 0 ? total : piece;
   const auto vocab = model_.config().vocab;
   std::vector<float> all;
+  std::optional<Lease> lease;
+  if (piece != 0) lease = pool_.take({}, total);
+  CHECK(piece == 0 || lease.has_value(), "{} tokens", total);
   for (std::int64_t begin = 0; begin < total; begin += step) {
     const std::int64_t count = std::min(step, total - begin);
     rows_.spans.push_back({.query_row = 0,
                            .queries = count,
                            .query_begin = begin,
-                           .kv_row = 0,
-                           .keys = begin + count});
+                           .keys = begin + count,
+                           .pages = lease ? lease->pages.data() : nullptr});
     std::vector<std::int32_t> wanted;
     for (std::int64_t i = 0; i < count; ++i) {
       wanted.push_back(static_cast<std::int32_t>(i));
-      static_cast<std::int32_t*>(rows_.cache_row.data)[i] = static_cast<std::int32_t>(begin + i);
+      static_cast<std::int32_t*>(rows_.cache_row.data)[i] =
+          static_cast<std::int32_t>(lease ? lease->row(begin + i) : 0);
       add_row(tokens[static_cast<std::size_t>(begin + i)], begin + i);
     }
     const float* logits = run(wanted, piece != 0);
     all.insert(all.end(), logits, logits + count * vocab);
   }
+  if (lease) pool_.give_back(*lease);
   return all;
 }
 

@@ -1,7 +1,8 @@
 // Engine: token ids in, token ids out. Sequences are admitted as slots become free and decoded
 // together (continuous batching, Yu et al., "Orca", 2022); prompts go through in pieces beside the
 // sequences that are decoding. A sequence's logits are bit-equal whatever else is in the batch and
-// however its prompt was cut. Knows nothing about text. Thread rule: one thread, the one that owns
+// however its prompt was cut, and with a prefix that is in the cache already. Knows nothing about
+// text. Thread rule: one thread, the one that owns
 // the pool.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "infer/page_pool.h"
 #include "infer/sampler.h"
 #include "model/decoder.h"
 
@@ -44,6 +46,9 @@ struct EngineLimits {
   std::int64_t sequences = 8;   // decoded together
   std::int64_t capacity = 256;  // tokens of one sequence, prompt and completion
   std::int64_t rows = 256;      // rows of one pass
+  // Tokens in the cache of all sequences together, whole pages; 0: `sequences` of full length.
+  // Fewer let a sequence wait until those before it have ended.
+  std::int64_t cache_tokens = 0;
 };
 
 class Engine {
@@ -51,6 +56,11 @@ class Engine {
   // model and weights outlive the engine. Memory is planned here.
   Engine(const model::Decoder& model, nn::WeightSource& weights, const device::Context& ctx,
          const EngineLimits& limits);
+
+  // What it takes, by runs on the meta device.
+  static std::int64_t cache_bytes(const model::Decoder& model, const EngineLimits& limits);
+  static std::int64_t arena_bytes(const model::Decoder& model, nn::WeightSource& weights,
+                                  const device::Context& ctx, const EngineLimits& limits);
 
   // Called with (request, token) as tokens come; may be empty.
   using OnToken = std::function<void(std::size_t, std::int32_t)>;
@@ -65,15 +75,24 @@ class Engine {
   // through the cache (0: whole, no cache). For tests of bit-equality.
   std::vector<float> all_logits(std::span<const std::int32_t> tokens, std::int64_t piece);
 
+  // Tokens of prompts so far whose keys were in the cache already.
+  std::int64_t reused_tokens() const { return reused_tokens_; }
+
  private:
   struct Slot {
     std::size_t request = 0;
     std::int64_t fed = 0;  // tokens whose keys are cached
     std::vector<std::int32_t> tokens;
+    Lease lease;
     bool busy = false;
   };
   void admit(std::span<const Request> requests, std::size_t& next);
+  // The next rows of one sequence, at most so many.
+  void feed(Slot& slot, std::int64_t most);
   void add_row(std::int32_t id, std::int64_t position);
+  // The next token of each of these, whose logits lie in order.
+  void answer(std::span<Slot* const> slots, std::span<const Request> requests, float* logits,
+              std::vector<Completion>& done, const OnToken& on_token);
   // Runs the rows gathered so far; logits of `wanted` rows.
   float* run(std::span<const std::int32_t> wanted, bool cached);
 
@@ -86,6 +105,8 @@ class Engine {
   std::vector<nn::LayerState> state_;
   nn::Rows rows_;
   std::vector<Slot> slots_;
+  PagePool pool_;
+  std::int64_t reused_tokens_ = 0;
 };
 
 }  // namespace boreal::infer

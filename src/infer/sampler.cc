@@ -28,11 +28,14 @@ std::int32_t sample(std::span<const float> logits, const Sampling& sampling, dou
   const auto logit = [&](std::int32_t id) {
     return static_cast<double>(logits[static_cast<std::size_t>(id)]);
   };
-  std::ranges::sort(ids, [&](std::int32_t a, std::int32_t b) {
+  const auto likelier = [&](std::int32_t a, std::int32_t b) {
     return logit(a) != logit(b) ? logit(a) > logit(b) : a < b;
-  });
-  if (sampling.top_k > 0)
-    ids.resize(std::min(ids.size(), static_cast<std::size_t>(sampling.top_k)));
+  };
+  if (sampling.top_k > 0 && sampling.top_k < std::ssize(ids)) {
+    std::ranges::nth_element(ids, ids.begin() + sampling.top_k, likelier);
+    ids.resize(static_cast<std::size_t>(sampling.top_k));
+  }
+  std::ranges::sort(ids, likelier);
   std::vector<double> weight;
   double sum = 0;
   for (const std::int32_t id : ids) {

@@ -9,8 +9,8 @@
 #include "base/env.h"
 #include "device/pool.h"
 #include "infer/engine.h"
+#include "infer/weights.h"
 #include "model/decoder.h"
-#include "parallel/weight_store.h"
 #include "text/tokenizer.h"
 
 namespace boreal::infer {
@@ -18,18 +18,26 @@ namespace boreal::infer {
 struct Session {
   std::string path;
   std::unique_ptr<model::Decoder> model;
-  std::unique_ptr<parallel::WeightStore> weights;
+  std::unique_ptr<Weights> weights;
   std::optional<text::Tokenizer> tokenizer;  // absent where the folder has none
   device::Context ctx;
 
   Result<const text::Tokenizer*> need_tokenizer() const;
 };
 
-// folder: a checkpoint, or a Hugging Face folder. Refused: neither, or damaged, or a tokenizer
-// whose ids the model does not have.
+struct SessionOptions {
+  // Matrices of a folder are rounded to this; a GGUF file has its own formats.
+  kernels::WeightFormat format = kernels::WeightFormat::plain;
+  // What the engine over it will be: then all of its memory must fit, else the weights alone.
+  std::function<EngineLimits(const model::DecoderConfig&)> limits;
+  std::int64_t memory_bytes = 0;  // that may be taken; 0: what the machine has
+};
+
+// path: a checkpoint, a Hugging Face folder, or a GGUF file. Refused: none of them, or damaged, or
+// a tokenizer whose ids the model does not have, or more memory than there is.
 // tp: the ranks that share each layer; every one of them opens the folder and makes the same calls.
-// usage: they do not divide the model.
-Result<Session> open_session(Env& env, device::Pool& pool, const std::string& folder,
-                             const dist::Group& tp = {});
+// usage: they do not divide the model, or share a GGUF file.
+Result<Session> open_session(Env& env, device::Pool& pool, const std::string& path,
+                             const dist::Group& tp = {}, const SessionOptions& options = {});
 
 }  // namespace boreal::infer

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/dispatch.h"
+#include "kernels/quantized.h"
 
 namespace boreal::kernels {
 
@@ -73,7 +74,7 @@ std::int64_t packed_bytes(DType dtype, std::int64_t k, std::int64_t n) {
 
 Packed packed_view(Tensor storage, DType dtype, std::int64_t k, std::int64_t n) {
   CHECK_GE(storage.bytes(), packed_bytes(dtype, k, n));
-  return {storage, dtype, k, n};
+  return {.storage = storage, .dtype = dtype, .k = k, .n = n};
 }
 
 void pack(const device::Context& ctx, const Tensor& src, bool transposed, Packed& dst) {
@@ -90,6 +91,7 @@ void pack(const device::Context& ctx, const Tensor& src, bool transposed, Packed
 
 void gemm(const device::Context& ctx, const Tensor& a, const Packed& b, Tensor c,
           const Epilogue& epilogue) {
+  if (b.format != WeightFormat::plain) return quantized_gemm(ctx, a, b, c, epilogue);
   const device::Span span(ctx, epilogue.accumulate ? "gemm accumulate" : "gemm",
                           2 * a.rows() * b.k * b.n, a.bytes() + b.storage.bytes() + c.bytes());
   CHECK(a.dtype == b.dtype, "{} against {}", boreal::name_of(a.dtype), boreal::name_of(b.dtype));

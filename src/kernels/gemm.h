@@ -10,12 +10,17 @@
 
 namespace boreal::kernels {
 
+// How the weights of a right-hand side lie: in its dtype, or in blocks with a scale (quantized.h).
+enum class WeightFormat : std::uint8_t { plain, q8_0, q4_0 };
+
 // B in panels of 64 columns. `storage` is u8 memory of packed_bytes(); a view like any Tensor.
 struct Packed {
   tensor::Tensor storage;
   DType dtype = DType::f32;
   std::int64_t k = 0;
   std::int64_t n = 0;
+  WeightFormat format = WeightFormat::plain;  // else dtype says nothing
+  tensor::Tensor scratch = {};                // of products with blocks
 };
 
 std::int64_t packed_bytes(DType dtype, std::int64_t k, std::int64_t n);

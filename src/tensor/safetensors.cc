@@ -1,7 +1,6 @@
 #include "tensor/safetensors.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -18,19 +17,6 @@ using nlohmann::json;
 
 constexpr std::int64_t kLengthBytes = 8;  // of the header length that opens the file
 constexpr std::size_t kAlign = 64;
-
-// IEEE binary16 to binary32; exact for every value, NaN stays NaN.
-float half_to_float(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
-  const std::uint32_t exponent = (half >> 10) & 0x1fU;
-  const std::uint32_t fraction = half & 0x3ffU;
-  if (exponent == 0) {  // zero or subnormal: fraction * 2^-24
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24F;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + (127 - 15);
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
 
 // The data need not be aligned, so every element goes through memcpy.
 template <class T, class F>
@@ -122,7 +108,7 @@ Status SafetensorsFile::read_as_f32(std::string_view name, std::span<float> out)
   } else if (entry->dtype == "BF16") {
     convert<bf16_t>(data, out, [](bf16_t v) { return to_float(v); });
   } else if (entry->dtype == "F16") {
-    convert<std::uint16_t>(data, out, half_to_float);
+    convert<std::uint16_t>(data, out, float_of_half);
   } else if (entry->dtype == "F64") {
     convert<double>(data, out, [](double v) { return static_cast<float>(v); });
   } else {

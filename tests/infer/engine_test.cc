@@ -35,10 +35,12 @@ void expect_same(const Completion& a, const Completion& b) {
     EXPECT_TRUE(same_bits(a.log_probabilities[i], b.log_probabilities[i])) << "token " << i;
 }
 
-class SameBits : public testing::TestWithParam<std::tuple<const char*, DType>> {
+using kernels::WeightFormat;
+
+class SameBits : public testing::TestWithParam<std::tuple<const char*, DType, WeightFormat>> {
  protected:
   Rig rig(std::int64_t threads) const {
-    return {std::get<0>(GetParam()), std::get<1>(GetParam()), threads};
+    return {std::get<0>(GetParam()), std::get<1>(GetParam()), threads, std::get<2>(GetParam())};
   }
   static Sequence sequence(const Rig& rig, const std::string& name, std::int64_t count) {
     return {.input = rig.ids(name, count), .target = rig.ids(name + " target", count)};
@@ -66,7 +68,7 @@ TEST_P(SameBits, LogitsWholeInPiecesTokenByTokenAndWithOneOrTwoThreads) {
   EXPECT_GT(high - low, 0.1F) << "logits that are all alike prove nothing";
 }
 
-TEST_P(SameBits, PredictionsAloneInABatchOfSevenAndPackedBehindAnother) {
+TEST_P(SameBits, PredictionsAloneInABatchOfSevenAndOfThirtyTwoAndPackedBehindAnother) {
   std::vector<Prediction> first;
   for (const std::int64_t threads : kThreadCounts) {
     Rig here = rig(threads);
@@ -78,13 +80,15 @@ TEST_P(SameBits, PredictionsAloneInABatchOfSevenAndPackedBehindAnother) {
 
     const Sequence other = sequence(here, "other", 13);
     expect_same(engine.predict({{other, mine}})[1], alone);
-    std::vector<Sequence> seven;
-    for (std::int64_t i = 0; i < 7; ++i)
-      seven.push_back(i == 4 ? mine : sequence(here, fmt::format("other {}", i), 11 + 5 * i));
-    expect_same(engine.predict(seven)[4], alone);
-    // In passes so short that the seven do not fit one.
-    Engine narrow = here.engine({.sequences = 1, .capacity = 64, .rows = 43});
-    expect_same(narrow.predict(seven)[4], alone);
+    for (const std::int64_t count : {7, 32}) {
+      std::vector<Sequence> many;
+      for (std::int64_t i = 0; i < count; ++i)
+        many.push_back(i == 4 ? mine : sequence(here, fmt::format("other {}", i), 11 + 5 * i % 31));
+      expect_same(engine.predict(many)[4], alone);
+      // In passes so short that they do not fit one.
+      Engine narrow = here.engine({.sequences = 1, .capacity = 64, .rows = 43});
+      expect_same(narrow.predict(many)[4], alone);
+    }
   }
 }
 
@@ -130,18 +134,53 @@ TEST_P(SameBits, AGreedyCompletionIsTheArgmaxOfTheWholeSequencesLogits) {
   for (std::size_t i = 0; i < completion.tokens.size(); ++i) {
     const std::span<const float> row(logits.data() + (prompt.size() - 1 + i) * vocab, vocab);
     EXPECT_EQ(completion.tokens[i], greedy(row));
-    EXPECT_TRUE(
-        same_bits(completion.log_probabilities[i], log_probability(row, completion.tokens[i])));
+    EXPECT_NEAR(completion.log_probabilities[i], log_probability(row, completion.tokens[i]), 1e-5);
+  }
+}
+
+TEST_P(SameBits, ACompletionWithACachedPrefixAndOutOfASmallCache) {
+  Completion first;
+  for (const std::int64_t threads : kThreadCounts) {
+    Rig here = rig(threads);
+    const auto request = [&](std::int64_t same, const std::string& rest, std::int64_t count) {
+      Request made{.prompt = here.ids("beginning", same), .max_tokens = 9};
+      const auto more = here.ids(rest, count);
+      made.prompt.insert(made.prompt.end(), more.begin(), more.end());
+      return made;
+    };
+    const Request mine = request(140, "mine", 17);
+    const EngineLimits limits{.sequences = 2, .capacity = 192, .rows = 100, .cache_tokens = 448};
+    Engine engine = here.engine(limits);
+    const Completion alone = engine.generate({{mine}}).front();
+    EXPECT_EQ(engine.reused_tokens(), 0);
+    if (first.tokens.empty()) first = alone;
+    expect_same(alone, first);
+    expect_same(engine.generate({{mine}}).front(), alone);
+    EXPECT_EQ(engine.reused_tokens(), 128);
+    // Behind another that shares two pages of it, in a cache that holds two sequences at most.
+    const Request other = request(130, "other", 40);
+    Engine another = here.engine(limits);
+    const Completion of_other = another.generate({{other}}).front();
+    expect_same(another.generate({{mine, other}})[0], alone);
+    EXPECT_EQ(another.reused_tokens(), 256);
+    // Where one waits for the other's pages.
+    Engine narrow = here.engine({.sequences = 4, .capacity = 192, .rows = 64, .cache_tokens = 192});
+    const auto three = narrow.generate({{mine, other, mine}});
+    expect_same(three[0], alone);
+    expect_same(three[1], of_other);
+    expect_same(three[2], alone);
   }
 }
 
 std::string name_of_case(const testing::TestParamInfo<SameBits::ParamType>& info) {
-  return std::string(std::get<0>(info.param)) + "_" + std::string(name_of(std::get<1>(info.param)));
+  return fmt::format("{}_{}_{}", std::get<0>(info.param), name_of(std::get<1>(info.param)),
+                     kernels::name_of(std::get<2>(info.param)));
 }
-INSTANTIATE_TEST_SUITE_P(Models, SameBits,
-                         testing::Combine(testing::Values("llama", "gpt2"),
-                                          testing::Values(DType::f32, DType::bf16)),
-                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(
+    Models, SameBits,
+    testing::Combine(testing::Values("llama", "gpt2"), testing::Values(DType::f32, DType::bf16),
+                     testing::Values(WeightFormat::plain, WeightFormat::q8_0, WeightFormat::q4_0)),
+    name_of_case);
 
 TEST(Engine, ACompletionEndsAtAStopTokenAtMaxTokensOrAtItsCapacity) {
   Rig rig("llama", DType::f32, 1);

@@ -2,6 +2,7 @@
 
 #include "base/philox.h"
 #include "model/family.h"
+#include "parallel/sharded_state.h"
 
 namespace boreal::infer {
 
@@ -17,7 +18,7 @@ spec::ModelSpec tiny(const std::string& family, DType dtype) {
   spec.kv_heads = family == "llama" ? 2 : 4;
   spec.ffn = 90;
   spec.vocab = 101;
-  spec.context = 64;
+  spec.context = 256;
   spec.dtype = std::string(name_of(dtype));
   spec.init_std = 0.2;  // large enough for logits that differ
   return spec;
@@ -25,11 +26,12 @@ spec::ModelSpec tiny(const std::string& family, DType dtype) {
 
 }  // namespace
 
-Rig::Rig(const std::string& family, DType dtype, std::int64_t threads)
+Rig::Rig(const std::string& family, DType dtype, std::int64_t threads, kernels::WeightFormat format)
     : pool_(std::make_unique<device::Pool>(threads)),
       ctx_(device::cpu_context(*pool_)),
       model_(std::make_unique<model::Decoder>(model::config_of(tiny(family, dtype), 0).value())),
-      weights_(std::make_unique<parallel::WeightStore>(model_->parameters(), dtype, false, false)) {
+      weights_(std::make_unique<Weights>(model_->parameters(), dtype,
+                                         [format](const nn::Parameter&) { return format; })) {
   parallel::ShardedState state(model_->parameters(), false);
   state.initialise(ctx_, 5);
   for (const nn::Parameter* p : model_->parameters()) weights_->publish(ctx_, *p, state.master(*p));

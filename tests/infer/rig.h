@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "infer/engine.h"
-#include "parallel/weight_store.h"
+#include "infer/weights.h"
 
 namespace boreal::infer {
 
 class Rig {
  public:
-  Rig(const std::string& family, DType dtype, std::int64_t threads);
+  Rig(const std::string& family, DType dtype, std::int64_t threads,
+      kernels::WeightFormat format = kernels::WeightFormat::plain);
 
   Engine engine(const EngineLimits& limits);
   const model::DecoderConfig& config() const { return model_->config(); }
@@ -23,7 +24,7 @@ class Rig {
   std::unique_ptr<device::Pool> pool_;
   device::Context ctx_;
   std::unique_ptr<model::Decoder> model_;
-  std::unique_ptr<parallel::WeightStore> weights_;
+  std::unique_ptr<Weights> weights_;
 };
 
 }  // namespace boreal::infer

@@ -176,7 +176,7 @@ TEST_P(Store, LeavesTablesThatTheSweepHasWritten) {
   const device::Context ctx = device::cpu_context(pool);
   Model model;
   ShardedState state(model.all(), false);
-  state.initialise(3);
+  state.initialise(ctx, 3);
   WeightStore store(model.all(), GetParam(), true, false);
   EXPECT_EQ(store.rounded_table(model.matrix), nullptr);
   Tensor* table = store.rounded_table(model.table);

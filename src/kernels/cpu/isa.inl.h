@@ -11,6 +11,7 @@
 #include "kernels/cpu/loss.inl.h"
 #include "kernels/cpu/norm.inl.h"
 #include "kernels/cpu/pack.inl.h"
+#include "kernels/cpu/quantized.inl.h"
 #include "kernels/cpu/rowwise.inl.h"
 #include "kernels/cpu/table.h"
 
@@ -54,6 +55,8 @@ const CpuTable BOREAL_TABLE = {
     .head_dots = BOREAL_BOTH(head_dots),
     .head_norm_backward = BOREAL_BOTH(head_norm_backward),
     .head_norm_weight = BOREAL_BOTH(head_norm_weight),
+    .quantize_rows = BOREAL_BOTH(quantize_rows),
+    .quantized_gemm = {BOREAL_ISA::quantized_gemm<8>, BOREAL_ISA::quantized_gemm<4>},
     .adamw = BOREAL_ISA::adamw,
     .sum_squares = BOREAL_ISA::sum_squares,
     .normals = BOREAL_ISA::normals,
