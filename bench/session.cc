@@ -138,9 +138,10 @@ void Session::amounts(const std::string& name, const std::string& unit,
         R"({{"name":"{}","value":{:.6g},"min":{:.6g},"max":{:.6g},"unit":"{}","runs":{})", name,
         mine.median, mine.min, mine.max, unit, ours.size());
     if (!theirs.empty())
-      line += fmt::format(
-          R"(,"ratio":{:.4f},"against":"{}","peer_value":{:.6g},"peer_min":{:.6g},"peer_max":{:.6g})",
-          mine.median / other.median, peer_name, other.median, other.min, other.max);
+      line +=
+          fmt::format(R"(,"ratio":{:.4f},"against":"{}","peer_value":{:.6g},"peer_min":{:.6g},)"
+                      R"("peer_max":{:.6g})",
+                      mine.median / other.median, peer_name, other.median, other.min, other.max);
     fmt::print("{}}}\n", line);
   } else {
     fmt::print("{:<38} {:>9.4g} {:<8} ({:.4g} to {:.4g})", name, mine.median, unit, mine.min,

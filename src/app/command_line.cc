@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -113,7 +114,10 @@ Error wrong_line(const CLI::ParseError& error, std::span<char*> words, CLI::App&
 }
 
 Status run_verb(const Arguments& args) {
-  RETURN_IF_ERROR(device::check_isa_limit());
+  if (const char* isa = std::getenv("BOREAL_ISA"); isa != nullptr) {
+    const Status limited = device::limit_isa(isa);
+    if (!limited.ok()) return wrong_usage("BOREAL_ISA: {}", limited.error().message);
+  }
   for (const Verb& known : kVerbs) {
     if (args.verb != known.name) continue;
     const dist::Launch launch = dist::read_launch();

@@ -8,9 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -149,7 +149,11 @@ std::string_view name_of(Isa isa) {
 namespace {
 
 constexpr std::array kIsas = {Isa::v2, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx_bf16};
-constexpr const char* kIsaVariable = "BOREAL_ISA";
+std::string isa_names() {
+  std::string names;
+  for (const Isa isa : kIsas) names += fmt::format("{}{}", names.empty() ? "" : ", ", name_of(isa));
+  return names;
+}
 
 std::optional<Isa> isa_named(std::string_view name) {
   for (const Isa isa : kIsas)
@@ -157,9 +161,9 @@ std::optional<Isa> isa_named(std::string_view name) {
   return std::nullopt;
 }
 
-Isa isa_limit() {
-  const char* name = std::getenv(kIsaVariable);
-  return name == nullptr ? kIsas.back() : isa_named(name).value_or(kIsas.back());
+std::atomic<Isa>& isa_limit() {
+  static std::atomic<Isa> limit{kIsas.back()};
+  return limit;
 }
 
 Isa offered_isa() {
@@ -178,16 +182,16 @@ Isa offered_isa() {
 }  // namespace
 
 Isa best_isa() {
-  static const Isa isa = std::min(offered_isa(), isa_limit());
-  return isa;
+  static const Isa offered = offered_isa();
+  return std::min(offered, isa_limit().load());
 }
 
-Status check_isa_limit() {
-  const char* name = std::getenv(kIsaVariable);
-  if (name == nullptr || isa_named(name).has_value()) return Done{};
-  std::string known;
-  for (const Isa isa : kIsas) known += fmt::format("{}{}", known.empty() ? "" : ", ", name_of(isa));
-  return wrong_usage("{} is \"{}\"; it takes one of {}", kIsaVariable, name, known);
+Status limit_isa(std::string_view name) {
+  const std::optional<Isa> isa = isa_named(name);
+  if (!isa.has_value())
+    return wrong_usage("\"{}\" is no instruction set; there are {}", name, isa_names());
+  isa_limit() = *isa;
+  return Done{};
 }
 
 std::vector<Isa> available_isas() {

@@ -22,12 +22,11 @@ enum class Isa : std::uint8_t {
 };
 
 std::string_view name_of(Isa isa);
-// The highest set that both the processor and the operating system offer, and no higher than what
-// the environment variable BOREAL_ISA names. The first call asks the system for the use of AMX
-// tiles and reads the variable.
+// The highest set that both the processor and the operating system offer, and no higher than the
+// limit. The first call asks the system for the use of AMX tiles.
 Isa best_isa();
-// Usage: BOREAL_ISA names no set.
-Status check_isa_limit();
+// From now on this process uses no higher set than that of this name. Usage: there is none such.
+Status limit_isa(std::string_view name);
 // All sets up to best_isa(), for tests that check each path.
 std::vector<Isa> available_isas();
 

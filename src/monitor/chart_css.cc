@@ -44,7 +44,8 @@ svg.chart .hit rect{fill:transparent}
 svg.chart .hit .show{opacity:0}
 svg.chart .hit:hover .show{opacity:1}
 svg.chart .guide{stroke:var(--faint);stroke-width:1}
-.c0{color:var(--faint)}.c1{color:var(--s1)}.c2{color:var(--s2)}.c3{color:var(--s3)}.c4{color:var(--s4)}.c5{
+.c0{color:var(--faint)}
+.c1{color:var(--s1)}.c2{color:var(--s2)}.c3{color:var(--s3)}.c4{color:var(--s4)}.c5{
 color:var(--s5)}.c6{color:var(--s6)}
 )css";
 }

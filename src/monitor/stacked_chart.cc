@@ -50,7 +50,8 @@ std::string one_bar(const StackedChart& chart, const Frame& frame, const Stacked
     if (width < 0.05) continue;
     const std::string share = fmt::format("{:.0f} %", 100 * bar.values[s] / length);
     out += fmt::format(
-        R"(<g class="{}"><title>{}</title><rect class="piece" x="{:.2f}" y="{:.1f}" width="{:.2f}" height="{:.1f}"/>)",
+        "<g class=\"{}\"><title>{}</title><rect class=\"piece\" x=\"{:.2f}\" y=\"{:.1f}\" "
+        "width=\"{:.2f}\" height=\"{:.1f}\"/>",
         piece_class(chart, s),
         escape_markup(fmt::format("{} · {}\n{} ({})", bar.name, chart.series[s],
                                   short_text(bar.values[s]), share)),

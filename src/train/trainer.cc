@@ -43,6 +43,8 @@ class Loop {
   Result<TrainSummary> run();
   // Most anonymous memory of the process at the end of a step.
   std::int64_t most_bytes() const { return most_bytes_; }
+  // Behind run(): what the recorded steps say.
+  Result<monitor::Table> profile();
 
  private:
   // One optimizer step: everything between two rows of metrics.
@@ -316,7 +318,6 @@ Result<TrainSummary> Loop::run() {
   }
   progress.finish();
   RETURN_IF_ERROR(save());
-  if (first_step_ < steps_) RETURN_IF_ERROR(recorder_->advance());
 
   TrainSummary summary{.steps = at_.step,
                        .tokens = at_.tokens,
@@ -332,9 +333,13 @@ Result<TrainSummary> Loop::run() {
                                options_.peak_flops;
   summary.parameters = replica_.model().parameter_count();
   summary.traffic = world_.take_traffic();
-  summary.profile = recorder_->table();
   summary.checkpoint = join_path(options_.out, fmt::format("checkpoints/step-{}", at_.step));
   return summary;
+}
+
+Result<monitor::Table> Loop::profile() {
+  if (first_step_ < steps_) RETURN_IF_ERROR(recorder_->advance());
+  return recorder_->table();
 }
 
 }  // namespace
@@ -392,6 +397,7 @@ Result<TrainSummary> train(Env& env, const Clock& clock, device::Pool& pool, dis
   Loop loop(env, clock, world, spec, input, options, replica, stream);
   RETURN_IF_ERROR(loop.prepare());
   ASSIGN_OR_RETURN(TrainSummary summary, loop.run());
+  ASSIGN_OR_RETURN(summary.profile, loop.profile());
   summary.planned_bytes = replica.plan().total_bytes();
   summary.grown_bytes = loop.most_bytes() - before_bytes;
   return summary;

@@ -1,42 +1,34 @@
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "device/machine.h"
 
 namespace boreal::device {
 namespace {
 
-// The variable is read once a process: each question gets a process of its own.
-class IsaLimitDeathTest : public testing::Test {
+class IsaLimit : public testing::Test {
  protected:
-  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+  ~IsaLimit() override { EXPECT_TRUE(limit_isa(name_of(Isa::amx_bf16)).ok()); }
 };
 
-TEST_F(IsaLimitDeathTest, LowersTheInstructionSetButNeverRaisesIt) {
-  EXPECT_EXIT(
-      {
-        setenv("BOREAL_ISA", "x86-64-v2", 1);
-        std::exit(best_isa() == Isa::v2 && available_isas().size() == 1 ? 0 : 1);
-      },
-      testing::ExitedWithCode(0), "");
-  EXPECT_EXIT(
-      {
-        setenv("BOREAL_ISA", "amx_bf16", 1);
-        // What the processor has not is not made by asking for it.
-        std::exit(best_isa() < Isa::avx2 || __builtin_cpu_supports("avx2") ? 0 : 1);
-      },
-      testing::ExitedWithCode(0), "");
+TEST_F(IsaLimit, LowersTheInstructionSetAndNeverRaisesIt) {
+  const std::vector<Isa> all = available_isas();
+  for (const Isa isa : all) {
+    ASSERT_TRUE(limit_isa(name_of(isa)).ok());
+    EXPECT_EQ(best_isa(), isa);
+    EXPECT_EQ(available_isas().back(), isa);
+  }
+  ASSERT_TRUE(limit_isa(name_of(Isa::amx_bf16)).ok());
+  EXPECT_EQ(available_isas(), all) << "what the processor has not is not made by asking for it";
 }
 
-TEST_F(IsaLimitDeathTest, RefusesANameThatItDoesNotKnow) {
-  setenv("BOREAL_ISA", "avx9", 1);
-  const Status status = check_isa_limit();
-  unsetenv("BOREAL_ISA");
+TEST_F(IsaLimit, RefusesANameThatItDoesNotKnow) {
+  const Isa before = best_isa();
+  const Status status = limit_isa("avx9");
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().kind, ErrorKind::usage);
+  EXPECT_NE(status.error().message.find("\"avx9\""), std::string::npos);
   EXPECT_NE(status.error().message.find("avx512_bf16"), std::string::npos);
-  EXPECT_TRUE(check_isa_limit().ok());
+  EXPECT_EQ(best_isa(), before);
 }
 
 }  // namespace
