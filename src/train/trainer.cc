@@ -41,10 +41,9 @@ class Loop {
 
   Status prepare();
   Result<TrainSummary> run();
-  // Most anonymous memory of the process at the end of a step.
-  std::int64_t most_bytes() const { return most_bytes_; }
-  // Behind run(): what the recorded steps say.
+  // Behind run(): what the recorded steps say, and the most anonymous memory at the end of a step.
   Result<monitor::Table> profile();
+  std::int64_t most_bytes() const { return most_bytes_; }
 
  private:
   // One optimizer step: everything between two rows of metrics.
@@ -90,12 +89,10 @@ Status Loop::prepare() {
   if (restored.has_value()) {
     at_ = *restored;
     saved_step_ = at_.step;
-  } else if (!spec_.train.init_from.empty()) {
-    replica_.state().initialise(replica_.ctx(), static_cast<std::uint64_t>(spec_.seed));
-    RETURN_IF_ERROR(initialise_from(env_, replica_, spec_.train.init_from));
-    replica_.publish();
   } else {
     replica_.state().initialise(replica_.ctx(), static_cast<std::uint64_t>(spec_.seed));
+    if (!spec_.train.init_from.empty())
+      RETURN_IF_ERROR(initialise_from(env_, replica_, spec_.train.init_from));
     replica_.publish();
   }
   first_step_ = at_.step;
@@ -272,10 +269,8 @@ Result<TrainSummary> Loop::run() {
   Status opened = Done{};
   if (world_.is_main()) {
     Result<Rows> made = Rows::open(env_, clock_, options_.out, at_.step);
-    if (made.ok())
-      rows = std::move(made).value();
-    else
-      opened = std::move(made).error();
+    opened = made.ok() ? Status(Done{}) : std::move(made).error();
+    if (made.ok()) rows = std::move(made).value();
   }
   RETURN_IF_ERROR(mesh_.all().agree(opened));
   monitor::ProgressOptions look =
@@ -311,9 +306,8 @@ Result<TrainSummary> Loop::run() {
     }
   }
   if (at_.step < steps_) {
-    const std::string kept = fmt::format(
-        "stopped after step {} of {}; the same command goes on from there", at_.step, steps_);
-    return Error{kept,
+    return Error{fmt::format("stopped after step {} of {}; the same command goes on from there",
+                             at_.step, steps_),
                  stop == Stop::save_and_requeue ? ErrorKind::try_again : ErrorKind::interrupted};
   }
   progress.finish();

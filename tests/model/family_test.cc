@@ -135,75 +135,13 @@ std::string with(const DecoderConfig& config, const std::string& key, const std:
   return json.replace(at, end - at, value.empty() ? "" : "\"" + key + "\": " + value + ",");
 }
 
-TEST(FamilyConfig, OfABadHuggingFaceFileIsRefusedByName) {
-  const DecoderConfig llama = tiny_llama(DType::f32);
-  const DecoderConfig gpt2 = tiny_gpt2(DType::f32);
-  struct Bad {
-    std::string json;
-    std::string says;
-  };
-  const std::string whole = hf_config_json(llama, 3);
-  for (const Bad& bad : std::vector<Bad>{
-           {"", "JSON"},
-           {whole.substr(0, whole.size() / 2), "JSON"},
-           {"[1, 2]", "JSON"},
-           {"{}", "model_type"},
-           {R"({"model_type": 7})", "model_type"},
-           {R"({"model_type": "mamba"})", "mamba"},
-           {with(llama, "hidden_size", ""), "hidden_size"},
-           {with(llama, "hidden_size", "\"wide\""), "hidden_size is \"wide\""},
-           {with(llama, "hidden_size", "-48"), "-48"},
-           {with(llama, "num_attention_heads", "0"), "heads"},
-           {with(llama, "num_attention_heads", "5"), "5"},
-           {with(llama, "num_key_value_heads", "3"), "3"},
-           {with(llama, "num_key_value_heads", "0"), "0"},
-           {with(llama, "head_dim", "15"), "15"},
-           {with(llama, "hidden_act", "\"gelu\""), "hidden_act"},
-           {with(llama, "attention_bias", "true"), "attention_bias"},
-           {with(llama, "rope_scaling", R"({"type": "yarn", "factor": 2})"), "yarn"},
-           {with(llama, "rope_scaling", R"({"type": "linear", "factor": -2})"), "factor is -2"},
-           {with(llama, "rope_scaling", R"({"type": "linear", "factor": 2, "beta_fast": 3})"),
-            "beta_fast"},
-           {with(llama, "rope_scaling", R"({"rope_type": "llama3", "factor": 2})"),
-            "original_max_position_embeddings"},
-           {with(llama, "rope_scaling",
-                 R"({"rope_type": "linear", "type": "llama3", "factor": 2})"),
-            "type is \"llama3\", but rope_type \"linear\""},
-           {with(llama, "rope_scaling", "[1]"), "rope_scaling"},
-           {with(llama, "residual_multiplier", "0.22"), "residual_multiplier is 0.22"},
-           {with(llama, "quantization_config", R"({"bits": 4})"), "quantization_config"},
-           {with(llama, "sliding_window", "64"), "sliding_window"},
-           {with(llama, "tie_word_embeddings", "\"yes\""), "tie_word_embeddings"},
-           {with(llama, "rms_norm_eps", "\"small\""), "rms_norm_eps"},
-           {with(llama, "position_embedding_type", "\"relative_key\""), "relative_key"},
-           {with(tiny("mistral", DType::f32), "sliding_window", "-1"), "sliding_window is -1"},
-           {with(tiny("mistral", DType::f32), "layer_types", R"(["full_attention"])"),
-            "layer_types"},
-           {with(tiny("qwen2", DType::f32), "sliding_window", "null"), "use_sliding_window"},
-           {with(tiny("qwen2", DType::f32), "head_dim", "34"), "head_dim is 34"},
-           {with(tiny("qwen3", DType::f32), "layer_types",
-                 R"(["full_attention", "sliding_attention", "full_attention"])"),
-            "for layer 1"},
-           {with(tiny("gemma2", DType::f32), "hidden_activation", "\"gelu\""), "hidden_activation"},
-           {with(tiny("gemma2", DType::f32), "query_pre_attn_scalar", "0"),
-            "query_pre_attn_scalar"},
-           {with(tiny("gemma2", DType::f32), "attn_logit_softcapping", "-50"),
-            "attn_logit_softcapping"},
-           {with(tiny("neox", DType::f32), "use_parallel_residual", "false"),
-            "use_parallel_residual"},
-           {with(tiny("neox", DType::f32), "rotary_pct", "0.25"), "21 of the 86"},
-           {with(tiny("neox", DType::f32), "rotary_pct", "0"), "share of 0"},
-           {with(tiny("neox", DType::f32), "hidden_act", "\"relu\""), "relu"},
-           {with(tiny("olmo2", DType::f32), "attention_bias", "true"), "attention_bias"},
-           {with(llama, "rope_parameters", R"({"rope_type": "yarn"})"), "yarn"},
-           {with(llama, "vocab_size", "4611686018427387904"), "4611686018427387904"},
-           {with(gpt2, "n_embd", ""), "n_embd"},
-           {with(gpt2, "n_head", "0"), "heads"},
-           {with(gpt2, "n_head", "3"), "3"},
-           {with(gpt2, "activation_function", "\"relu\""), "relu"},
-           {with(gpt2, "scale_attn_by_inverse_layer_idx", "true"),
-            "scale_attn_by_inverse_layer_idx"},
-       }) {
+struct Bad {
+  std::string json;
+  std::string says;
+};
+
+void expect_refused(const std::vector<Bad>& files) {
+  for (const Bad& bad : files) {
     const auto config = config_from_hf(bad.json, "dir/config.json", DType::f32);
     ASSERT_FALSE(config.ok()) << bad.json;
     EXPECT_EQ(config.error().kind, ErrorKind::refused) << config.error().message;
@@ -211,6 +149,72 @@ TEST(FamilyConfig, OfABadHuggingFaceFileIsRefusedByName) {
         << config.error().message;
     EXPECT_NE(config.error().message.find(bad.says), std::string::npos) << config.error().message;
   }
+}
+
+TEST(FamilyConfig, OfABadHuggingFaceFileIsRefusedByName) {
+  const DecoderConfig llama = tiny_llama(DType::f32);
+  const std::string whole = hf_config_json(llama, 3);
+  expect_refused({
+      {"", "JSON"},
+      {whole.substr(0, whole.size() / 2), "JSON"},
+      {"[1, 2]", "JSON"},
+      {"{}", "model_type"},
+      {R"({"model_type": 7})", "model_type"},
+      {R"({"model_type": "mamba"})", "mamba"},
+      {with(llama, "hidden_size", ""), "hidden_size"},
+      {with(llama, "hidden_size", "\"wide\""), "hidden_size is \"wide\""},
+      {with(llama, "hidden_size", "-48"), "-48"},
+      {with(llama, "num_attention_heads", "0"), "heads"},
+      {with(llama, "num_attention_heads", "5"), "5"},
+      {with(llama, "num_key_value_heads", "3"), "3"},
+      {with(llama, "num_key_value_heads", "0"), "0"},
+      {with(llama, "head_dim", "15"), "15"},
+      {with(llama, "hidden_act", "\"gelu\""), "hidden_act"},
+      {with(llama, "attention_bias", "true"), "attention_bias"},
+      {with(llama, "rope_scaling", R"({"type": "yarn", "factor": 2})"), "yarn"},
+      {with(llama, "rope_scaling", R"({"type": "linear", "factor": -2})"), "factor is -2"},
+      {with(llama, "rope_scaling", R"({"type": "linear", "factor": 2, "beta_fast": 3})"),
+       "beta_fast"},
+      {with(llama, "rope_scaling", R"({"rope_type": "llama3", "factor": 2})"),
+       "original_max_position_embeddings"},
+      {with(llama, "rope_scaling", R"({"rope_type": "linear", "type": "llama3", "factor": 2})"),
+       "type is \"llama3\", but rope_type \"linear\""},
+      {with(llama, "rope_scaling", "[1]"), "rope_scaling"},
+      {with(llama, "residual_multiplier", "0.22"), "residual_multiplier is 0.22"},
+      {with(llama, "quantization_config", R"({"bits": 4})"), "quantization_config"},
+      {with(llama, "sliding_window", "64"), "sliding_window"},
+      {with(llama, "tie_word_embeddings", "\"yes\""), "tie_word_embeddings"},
+      {with(llama, "rms_norm_eps", "\"small\""), "rms_norm_eps"},
+      {with(llama, "position_embedding_type", "\"relative_key\""), "relative_key"},
+      {with(llama, "rope_parameters", R"({"rope_type": "yarn"})"), "yarn"},
+      {with(llama, "vocab_size", "4611686018427387904"), "4611686018427387904"},
+  });
+}
+
+TEST(FamilyConfig, OfABadFileOfAnotherFamilyIsRefusedByName) {
+  const DecoderConfig gpt2 = tiny_gpt2(DType::f32);
+  expect_refused({
+      {with(tiny("mistral", DType::f32), "sliding_window", "-1"), "sliding_window is -1"},
+      {with(tiny("mistral", DType::f32), "layer_types", R"(["full_attention"])"), "layer_types"},
+      {with(tiny("qwen2", DType::f32), "sliding_window", "null"), "use_sliding_window"},
+      {with(tiny("qwen2", DType::f32), "head_dim", "34"), "head_dim is 34"},
+      {with(tiny("qwen3", DType::f32), "layer_types",
+            R"(["full_attention", "sliding_attention", "full_attention"])"),
+       "for layer 1"},
+      {with(tiny("gemma2", DType::f32), "hidden_activation", "\"gelu\""), "hidden_activation"},
+      {with(tiny("gemma2", DType::f32), "query_pre_attn_scalar", "0"), "query_pre_attn_scalar"},
+      {with(tiny("gemma2", DType::f32), "attn_logit_softcapping", "-50"), "attn_logit_softcapping"},
+      {with(tiny("neox", DType::f32), "use_parallel_residual", "false"), "use_parallel_residual"},
+      {with(tiny("neox", DType::f32), "rotary_pct", "0.25"), "21 of the 86"},
+      {with(tiny("neox", DType::f32), "rotary_pct", "0"), "share of 0"},
+      {with(tiny("neox", DType::f32), "hidden_act", "\"relu\""), "relu"},
+      {with(tiny("olmo2", DType::f32), "attention_bias", "true"), "attention_bias"},
+      {with(gpt2, "n_embd", ""), "n_embd"},
+      {with(gpt2, "n_head", "0"), "heads"},
+      {with(gpt2, "n_head", "3"), "3"},
+      {with(gpt2, "activation_function", "\"relu\""), "relu"},
+      {with(gpt2, "scale_attn_by_inverse_layer_idx", "true"), "scale_attn_by_inverse_layer_idx"},
+  });
 }
 
 TEST(FamilyConfig, OfAChoiceThatTheFamilyHasNotSaysWhichHaveIt) {

@@ -85,11 +85,15 @@ TEST(Validate, HeadsDivideTheWidthAndKeyValueHeadsDivideTheHeads) {
   EXPECT_EQ(complaint([](RunSpec& s) { s.model.hidden = 12, s.model.family = "gpt2"; }), "sound");
 }
 
-TEST(Validate, EveryNumberHasItsRange) {
-  struct Case {
-    std::function<void(RunSpec&)> change;
-    std::string message;
-  };
+struct Case {
+  std::function<void(RunSpec&)> change;
+  std::string message;
+};
+void expect_complaints(const std::vector<Case>& cases) {
+  for (const Case& test : cases) EXPECT_EQ(complaint(test.change), test.message);
+}
+
+TEST(Validate, EveryNumberOfAModelHasItsRange) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();
   const std::vector<Case> cases = {
@@ -129,6 +133,12 @@ TEST(Validate, EveryNumberHasItsRange) {
        "model.attention.soft_cap is -3, but must be positive, 0 (none) or -1 (the family's)."},
       {[&](RunSpec& s) { s.model.logit_soft_cap = nan; },
        "model.logit_soft_cap is nan, but must be positive, 0 (none) or -1 (the family's)."},
+  };
+  expect_complaints(cases);
+}
+
+TEST(Validate, EveryOtherNumberHasItsRange) {
+  const std::vector<Case> cases = {
       {[](RunSpec& s) { s.data.sequence = 0; }, "data.sequence is 0, but must be 1 to 268435456."},
       {[](RunSpec& s) { s.data.validation = 1; },
        "data.validation is 1, but must be a share from 0 to below 1."},
@@ -158,7 +168,7 @@ TEST(Validate, EveryNumberHasItsRange) {
       {[](RunSpec& s) { s.eval.max_items = -1; },
        "eval.max_items is -1, but must be 0 to 281474976710656."},
   };
-  for (const Case& test : cases) EXPECT_EQ(complaint(test.change), test.message);
+  expect_complaints(cases);
 }
 
 TEST(Validate, BetasAreTwoNumbersBelowOne) {

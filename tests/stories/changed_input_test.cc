@@ -57,7 +57,7 @@ TEST_F(ChangedInput, PromptsTasksAndLengthAreLookedAtBeforeTraining) {
 TEST_F(ChangedInput, AModelThatDoesNotFitIsRefusedBeforeTheFirstStep) {
   expect_error(train("out", {"--set", "model.hidden=65536", "--set", "model.heads=512", "--set",
                              "model.kv_heads=512", "--set", "model.layers=64"}),
-               3, {"GB of memory", "boreal plan"});
+               3, {"GB of memory", "a smaller model does"});
   EXPECT_FALSE(env.exists(path("out/checkpoints")));
 }
 
