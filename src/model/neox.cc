@@ -53,8 +53,8 @@ DecoderConfig from_hf(HfConfig& j) {
   c.rotary_percent = j.number("rotary_pct", j.number("partial_rotary_factor", 0.25));
   const double other = j.number("partial_rotary_factor", c.rotary_percent);
   if (other != c.rotary_percent)
-    j.complain(fmt::format("rotary_pct is {}, but partial_rotary_factor is {}", c.rotary_percent,
-                           other));
+    j.complain(
+        fmt::format("rotary_pct is {}, but partial_rotary_factor is {}", c.rotary_percent, other));
   // transformers writes the base under both names.
   c.rope = j.rope("rotary_emb_base", j.number("rope_theta", 10000));
   c.tied = j.flag("tie_word_embeddings", false);
