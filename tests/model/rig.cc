@@ -59,7 +59,7 @@ DecoderConfig tiny(const std::string& family, DType dtype) {
   spec::ModelSpec s;
   s.family = family;
   s.hidden = 48;
-  s.layers = 3;
+  s.layers = 2;
   s.heads = 4;
   s.kv_heads = 2;
   s.ffn = 88;
@@ -68,8 +68,7 @@ DecoderConfig tiny(const std::string& family, DType dtype) {
   s.dtype = name_of(dtype);
   s.tied_embeddings = family == "gemma2";
   if (family == "alibi") s.family = "llama", s.position = "alibi", s.heads = 3, s.kv_heads = 1;
-  if (family == "neox")
-    s.hidden = 172, s.heads = 2, s.kv_heads = 0, s.layers = 2, s.rotary_percent = 0.75;
+  if (family == "neox") s.hidden = 172, s.heads = 2, s.kv_heads = 0, s.rotary_percent = 0.75;
   if (family == "mistral") {
     s.attention.window = 7;
     s.rope_scaling = {.type = "linear", .factor = 4};
@@ -197,6 +196,11 @@ std::vector<kernels::AttentionSpan> spans_of(const std::vector<std::int64_t>& do
 
 namespace {
 
+// Wider sums would grow until softmax picks one key and rounding decides which.
+double matrix_scale(std::int64_t columns) {
+  return columns <= 150 ? 0.2 : 0.2 * std::sqrt(48 / static_cast<double>(columns));
+}
+
 std::int64_t longest(const std::vector<kernels::AttentionSpan>& spans) {
   std::int64_t keys = 0;
   for (const auto& span : spans) keys = std::max(keys, span.keys);
@@ -214,7 +218,7 @@ Rig::Rig(const DecoderConfig& config, const device::Context& ctx, std::int64_t a
   model_.prepare(ctx_);
   for (const nn::Parameter* p : model_.parameters()) {
     Matrix values = reference::random_matrix(p->name, p->shape.rows(), p->shape.columns(),
-                                             p->is_matrix() ? 0.2 : 0.1);
+                                             p->is_matrix() ? matrix_scale(p->shape[1]) : 0.1);
     if (p->init == nn::Init::ones)
       for (double& value : values.values) value += 1;
     Values fp32(DType::f32, values);

@@ -150,7 +150,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         boreal = Boreal(arguments.boreal, folder)
         for name in model_goldens.MODELS:
-            for shard_bytes in (None, "100KB"):
+            for shard_bytes in (None, "40KB"):
                 compare_import(table, boreal, name, shard_bytes)
         if arguments.checkpoint:
             compare_export(table, boreal, arguments.checkpoint)
