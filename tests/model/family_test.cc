@@ -277,6 +277,29 @@ TEST(Decoder, CountsParametersAndFlopsByTheDesignsFormula) {
   EXPECT_EQ(gpt2.flops_per_token(64), static_cast<double>(6 * gpt2_matrices + 6 * 2 * 64 * 40));
 }
 
+// Yin et al. 2023 print 1.4, 13 and 22 B; L(12 h^2 + 13 h) + 2 h + 2 V h.
+TEST(Decoder, OfForgesShapesHasTheirParameters) {
+  struct Forge {
+    std::int64_t layers, hidden, heads, parameters;
+  };
+  for (const Forge& forge : {Forge{24, 2064, 24, 1'442'608'032},
+                             {40, 5120, 40, 13'119'047'680},
+                             {48, 6144, 48, 22'387'273'728}}) {
+    spec::ModelSpec spec;
+    spec.family = "neox";
+    spec.layers = forge.layers;
+    spec.hidden = forge.hidden;
+    spec.heads = forge.heads;
+    spec.vocab = 52096;
+    spec.context = 2048;
+    spec.rotary_percent = 1;
+    spec.tied_embeddings = false;
+    const auto config = config_of(spec, 0);
+    ASSERT_TRUE(config.ok()) << config.error().message;
+    EXPECT_EQ(Decoder(*config).parameter_count(), forge.parameters);
+  }
+}
+
 TEST(Decoder, CountsOnlyTheKeysThatAWindowShowsAndHeadsOfTheirSize) {
   const DecoderConfig gemma = tiny("gemma2", DType::f32);  // layer 0 sees 9 keys
   const Decoder model(gemma);
