@@ -130,7 +130,8 @@ void measure_format(Session& session, Peer* peer, const Folder& folder, const st
          .peer = fmt::format("decode {} {} {} {}", path, sequences, 8, kNewTokens),
          .run = [&] { engine.generate(requests); }});
   }
-  const std::vector<infer::Request> fill = {{.prompt = prompt(0, kPrompt), .max_tokens = 1}};
+  std::vector<infer::Request> fill = {{.prompt = {}, .max_tokens = 1}};
+  std::int64_t fills = 0;
   const double matrices = 16 * (2048.0 * (2048 + 1024 + 2048) + 3 * 2048.0 * 5632);
   measure({.name = fmt::format("prefill.{}.256", name),
            .unit = "tokens/s",
@@ -138,7 +139,11 @@ void measure_format(Session& session, Peer* peer, const Folder& folder, const st
            .peak_per_s = session.peak_gflops(DType::bf16) * 1e9 / (2 * matrices),
            .peak_name = "bf16",
            .peer = fmt::format("prefill {} {}", path, kPrompt),
-           .run = [&] { engine.generate(fill); }});
+           .run = [&] {
+             // A new one each time: of a prompt that was here before only the rest is computed.
+             fill[0].prompt = prompt(kSequences + ++fills, kPrompt);
+             engine.generate(fill);
+           }});
   std::filesystem::remove(path);
 }
 

@@ -48,7 +48,8 @@ void Mlp::visit(std::vector<Parameter*>& parameters) {
 void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor* residual, Tensor y) const {
   const auto span = device::Span::layer(pass.ctx, "mlp forward");
   const Tensor up = pass.keep(x.dtype, Shape{pass.rows.count, up_width()});
-  const Tensor activated = pass.keep_cheap(x.dtype, Shape{pass.rows.count, ffn_});
+  // Not kept: the pass of backward over `up` makes it again for one more store.
+  const Tensor activated = pass.scratch(x.dtype, Shape{pass.rows.count, ffn_});
   up_.forward(pass, x, up);
   kernels::activation(pass.ctx, kind_, up, activated);
   if (pass.tape != nullptr) pass.tape->put(id_, kUp, up);
@@ -58,15 +59,17 @@ void Mlp::forward(const Pass& pass, const Tensor& x, const Tensor* residual, Ten
 void Mlp::backward_input(const Pass& pass, const Tensor& dy, Tensor dx) const {
   const auto span = device::Span::layer(pass.ctx, "mlp backward");
   const Tensor& up = pass.tape->get(id_, kUp);
-  const Tensor d_up =
-      pass.scratch(dy.dtype, up.shape);  // freed by the caller's scope, after backward_weight
+  // Freed by the caller's scope, after backward_weight.
+  const Tensor d_up = pass.scratch(dy.dtype, up.shape);
+  Tensor activated = pass.scratch(dy.dtype, Shape{pass.rows.count, ffn_});
   const Tensor whole_dy = down_.whole_gradient(pass, dy);
   {
     const ScratchScope scope(pass.arena);
     const Tensor d_activated = pass.scratch(dy.dtype, Shape{pass.rows.count, ffn_});
     down_.backward_input(pass, whole_dy, d_activated);
-    kernels::activation_backward(pass.ctx, kind_, d_activated, up, d_up);
+    kernels::activation_backward(pass.ctx, kind_, d_activated, up, d_up, &activated);
   }
+  down_.restore_input(pass, activated);
   up_.backward_input(pass, d_up, dx);
 }
 
@@ -76,16 +79,7 @@ void Mlp::restore_input(const Pass& pass, const Tensor& x) const {
 
 void Mlp::backward_weight(const Pass& pass) const {
   const auto span = device::Span::layer(pass.ctx, "mlp weights");
-  {
-    const ScratchScope scope(pass.arena);
-    if (pass.drop_cheap) {
-      const Tensor& up = pass.tape->get(id_, kUp);
-      const Tensor activated = pass.scratch(up.dtype, Shape{pass.rows.count, ffn_});
-      kernels::activation(pass.ctx, kind_, up, activated);
-      down_.restore_input(pass, activated);
-    }
-    down_.backward_weight(pass);
-  }
+  down_.backward_weight(pass);
   up_.backward_weight(pass);
 }
 

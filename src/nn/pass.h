@@ -59,8 +59,8 @@ struct Pass {
   Tape* tape = nullptr;                      // null: nothing is saved
   GradientSink* gradients = nullptr;         // null: no weight gradients
   std::vector<LayerState>* state = nullptr;  // by block; null when training
-  // Activations that one pass over memory makes from others that are kept (norms, the product
-  // inside an MLP) are dropped by forward and made again by backward. Equal in both.
+  // Activations that one pass over memory makes from others that are kept (norms) are dropped by
+  // forward and made again by backward. Equal in both.
   bool drop_cheap = false;
   // Between tensor-parallel pairs of layers a rank holds its piece of the rows, else all of them.
   bool sequence_parallel = false;

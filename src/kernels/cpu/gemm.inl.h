@@ -86,16 +86,16 @@ BOREAL_INLINE void fetch_c(const GemmArgs& g, std::int64_t row, std::int64_t col
   }
 }
 
-template <class T, int R, class Layout>
-BOREAL_INLINE void tile_product(const GemmArgs& g, const Run& run, std::int64_t row,
-                                Layout layout) {
+template <class T, int R, class Layout, class Fetch = FetchSoon<kVectors>>
+BOREAL_INLINE void tile_product(const GemmArgs& g, const Run& run, std::int64_t row, Layout layout,
+                                Fetch fetch = {}) {
   const T* a = static_cast<const T*>(g.a) + start_of(layout, g, row, run.k);
   // A panel is k x 64 elements in both layouts; in the bf16 one a column is a pair wide.
   const T* b = static_cast<const T*>(g.b) + run.column / kPanel * g.k * kPanel + run.k * kPanel +
                run.column % kPanel * kPair<T>;
   if (run.k_end == g.k) fetch_c<R>(g, row, run.column);
   Tile<R> tile = first_sums<T, R>(g, run, row);
-  multiply(tile, layout, a, b, kPanel, run.k_end - run.k);
+  multiply(tile, layout, a, b, kPanel, run.k_end - run.k, fetch);
   if (run.k_end < g.k) {
     float* to = run.waiting + (row - run.row) * kColumns;
     for (int r = 0; r < R; ++r)
@@ -129,6 +129,63 @@ void row_block(const GemmArgs& g, const Run& run) {
   }
 }
 
+template <class T, class Fetch>
+BOREAL_INLINE void few_rows_block(const GemmArgs& g, const Run& run, std::int64_t row,
+                                  std::int64_t rows, Fetch fetch) {
+  const Rows layout{g.lda};
+  switch (rows) {
+    case 1: return tile_product<T, 1>(g, run, row, layout, fetch);
+    case 2: return tile_product<T, 2>(g, run, row, layout, fetch);
+    case 3: return tile_product<T, 3>(g, run, row, layout, fetch);
+    case 4: return tile_product<T, 4>(g, run, row, layout, fetch);
+#if defined(__AVX2__)
+    case 5: return tile_product<T, 5>(g, run, row, layout, fetch);
+    case 6: return tile_product<T, 6>(g, run, row, layout, fetch);
+#endif
+    default: return;
+  }
+}
+
+// A piece of a panel is multiplied by all rows while it lies in the first-level cache; meanwhile
+// the next piece, which lies behind it, is on its way: each block of rows asks for a share of it.
+template <class T>
+void few_rows(const GemmArgs& g) {
+  constexpr std::int64_t kPiece = (12 << 10) / kPanel / static_cast<std::int64_t>(sizeof(T));
+  constexpr std::int64_t kLineRows = 4;  // lines of a panel's row, of pairs where there are any
+  static_assert(kPanel * kPair<T> * sizeof(T) == kLineRows * 64);
+  constexpr std::int64_t kStrips = kPanel / kColumns;
+  // Blocks of nearly equal height: 8 rows are 4 and 4, not 6 and 2.
+  const std::int64_t blocks = (g.m + kRows - 1) / kRows;
+  const std::int64_t passes = blocks * kStrips;
+  alignas(64) float waiting[kStrips * kFewRows * kColumns];
+  for (std::int64_t panel = 0; panel < g.n; panel += kPanel) {
+    Run run;
+    for (run.k = 0; run.k < g.k || run.k == 0; run.k = run.k_end) {
+      run.k_end = run.k + kPiece < g.k ? run.k + kPiece : g.k;
+      const char* next = reinterpret_cast<const char*>(static_cast<const T*>(g.b) + panel * g.k +
+                                                       run.k_end * kPanel);
+      for (std::int64_t pass = 0; pass < passes; ++pass) {
+        const std::int64_t block = pass % blocks;
+        run.row = g.m * block / blocks;
+        run.end = g.m * (block + 1) / blocks;
+        run.column = panel + pass / blocks * kColumns;
+        if (run.column >= g.n) break;
+        run.waiting = waiting + (pass / blocks * kFewRows + run.row) * kColumns;
+        const std::int64_t rows_of_b = (run.k_end - run.k) / kPair<T>;
+        if (passes == 1)
+          few_rows_block<T>(g, run, run.row, run.end - run.row, FetchLines<4>{next});
+        else if (passes < kLineRows)
+          few_rows_block<T>(g, run, run.row, run.end - run.row,
+                            FetchLines<2>{next + pass * rows_of_b * 128});
+        else
+          few_rows_block<T>(g, run, run.row, run.end - run.row,
+                            FetchLines<1>{next + pass * rows_of_b * 64});
+      }
+      if (run.k_end >= g.k) break;
+    }
+  }
+}
+
 #if defined(BOREAL_TILES)
 template <class Out>
 void finish_panel_row(const GemmArgs& g, std::int64_t row, std::int64_t column, const float* sums) {
@@ -154,6 +211,8 @@ void gemm(const GemmArgs& g) {
 #if defined(BOREAL_TILES)
   if constexpr (sizeof(T) == 2) return gemm_on_tiles(g);
 #endif
+  if (g.m <= kFewRows && !g.a_in_groups && (g.m > kRows || kColumns < kPanel))
+    return few_rows<T>(g);
   constexpr std::int64_t kRowsBytes = 384 << 10;  // of a block of A
   constexpr std::int64_t kPanelBytes = 384 << 10;
   constexpr std::int64_t kMostRows = 252;

@@ -20,6 +20,8 @@ constexpr int kVectors = 2;  // 4 x 2 of 16, and the product needs a register of
 constexpr int kRows = 4;
 #endif
 constexpr std::int64_t kColumns = kVectors * kWidth;
+// Up to so many rows of the left side memory sets the pace, not arithmetic.
+constexpr std::int64_t kFewRows = 32;
 
 // Elements of k that lie together in a panel.
 template <class T>
@@ -59,11 +61,35 @@ BOREAL_INLINE Tile<R, V> zero_tile() {
   return tile;
 }
 
+// What a product asks memory for while it goes on, called once a row of B.
+// What comes 8 rows later: the hardware's own prefetch stops at the end of a page and starts late.
+template <int V>
+struct FetchSoon {
+  BOREAL_INLINE void row(const float*, std::int64_t) {}
+  BOREAL_INLINE void row([[maybe_unused]] const std::uint16_t* b,
+                         [[maybe_unused]] std::int64_t ldb) {
+#if defined(__AVX512BF16__)
+    for (int v = 0; v < V; ++v) __builtin_prefetch(b + (8 * ldb + v * kWidth) * 2, 0, 3);
+#endif
+  }
+};
+// The next kLines lines of memory from `at` on.
+template <int kLines>
+struct FetchLines {
+  const char* at;
+  template <class T>
+  BOREAL_INLINE void row(const T*, std::int64_t) {
+    for (int i = 0; i < kLines; ++i) __builtin_prefetch(at + 64 * i, 0, 3);
+    at += 64 * kLines;
+  }
+};
+
 // tile += A[R, k] . B[k, V vectors], fp32; ldb is the distance between the rows of B.
-template <int R, int V, class Layout>
+template <int R, int V, class Layout, class Fetch = FetchSoon<V>>
 BOREAL_INLINE void multiply(Tile<R, V>& tile, Layout layout, const float* a, const float* b,
-                            std::int64_t ldb, std::int64_t k) {
+                            std::int64_t ldb, std::int64_t k, Fetch fetch = {}) {
   for (std::int64_t i = 0; i < k; ++i, b += ldb) {
+    fetch.row(b, ldb);
     Vf bv[V];
     for (int v = 0; v < V; ++v) bv[v] = load(b + v * kWidth);
     for (int r = 0; r < R; ++r) {
@@ -74,13 +100,13 @@ BOREAL_INLINE void multiply(Tile<R, V>& tile, Layout layout, const float* a, con
 }
 
 // The same for bf16 pairs: B is [k / 2][ldb][2].
-template <int R, int V, class Layout>
+template <int R, int V, class Layout, class Fetch = FetchSoon<V>>
 BOREAL_INLINE void multiply(Tile<R, V>& tile, Layout layout, const std::uint16_t* a,
-                            const std::uint16_t* b, std::int64_t ldb, std::int64_t k) {
+                            const std::uint16_t* b, std::int64_t ldb, std::int64_t k,
+                            Fetch fetch = {}) {
   for (std::int64_t i = 0; i < k; i += 2, b += 2 * ldb) {
+    fetch.row(b, ldb);
 #if defined(__AVX512BF16__)
-    // 8 pairs ahead: the hardware's own prefetch stops at the end of a page and starts late.
-    for (int v = 0; v < V; ++v) __builtin_prefetch(b + (8 * ldb + v * kWidth) * 2, 0, 3);
     __m512bh bv[V];
     for (int v = 0; v < V; ++v)
       bv[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 2 * v * kWidth));

@@ -4,6 +4,7 @@
 // unsigned here; the sum of a block starts at minus the offset times the sum of its activations.
 #pragma once
 
+#include "kernels/cpu/micro.inl.h"
 #include "kernels/cpu/table.h"
 #include "kernels/cpu/vec.inl.h"
 
@@ -102,95 +103,159 @@ BOREAL_INLINE void finish_quantized(const Vf (&sum)[R][V], const QuantizedArgs& 
     }
 }
 
-// R rows x V vectors of columns, of weights of kBits bits.
+template <int kBits>
+constexpr std::int64_t kGroupBytes = kPanel * (2 + kQuantizedBlock * kBits / 8);
+
+// Some blocks of k of one panel's columns. Between runs the sums wait, as many floats a row as
+// there are vectors of columns.
+struct QuantizedRun {
+  std::int64_t column = 0;
+  std::int64_t block = 0, block_end = 0;
+  float* waiting = nullptr;  // of the run's first row
+};
+
+// One block of 32 of k: integers exactly, then one fused multiply-add each.
 template <int kBits, int R, int V>
-BOREAL_INLINE void quantized_tile(const QuantizedArgs& g, std::int64_t row, std::int64_t column) {
+BOREAL_INLINE void add_block(const QuantizedArgs& g, std::int64_t row, std::int64_t inside,
+                             std::int64_t block, const std::uint8_t* b, Vf (&sum)[R][V]) {
   constexpr std::int64_t kScales = kPanel * 2;
   constexpr std::int64_t kStep = kPanel * 4;  // bytes of four k of a panel, or eight of 4 bits
-  constexpr std::int64_t kGroup = kScales + kPanel * kQuantizedBlock * kBits / 8;
   constexpr std::int32_t kOffset = kBits == 8 ? 128 : 8;
-  const std::int64_t groups = g.k / kQuantizedBlock;
-  const std::int64_t inside = column % kPanel;
-  const std::uint8_t* b = g.b + column / kPanel * groups * kGroup;
-  const std::int8_t* a = g.a + row * g.k;
-  const float* a_scale = g.a_scale + row * groups;
-  const std::int32_t* a_sum = g.a_sum + row * groups;
-
-  Vf sum[R][V];
+  const std::int64_t blocks = g.k / kQuantizedBlock;
+  const std::int64_t at = row * blocks + block;
+  Vi part[R][V];
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) sum[r][v] = Vf{};
-  for (std::int64_t i = 0; i < groups; ++i, b += kGroup) {
-    Vi part[R][V];
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) part[r][v] = splat_i(-kOffset * a_sum[r * groups + i]);
-    const std::uint8_t* w = b + kScales + inside * 4;
-    for (int j = 0; j < kBits; ++j, w += kStep) {
-      Vi low[V];
-      Vi high[V];
-      for (int v = 0; v < V; ++v) {
-        low[v] = *reinterpret_cast<const ViU*>(w + v * kWidth * 4);
-        if constexpr (kBits == 4) {
-          high[v] = (low[v] >> 4) & 0x0f0f0f0f;
-          low[v] = low[v] & 0x0f0f0f0f;
-        }
-      }
-      for (int r = 0; r < R; ++r) {
-        std::int32_t four[2];
-        const std::int8_t* at = a + r * g.k + i * kQuantizedBlock + j * 4;
-        __builtin_memcpy(&four[0], at, 4);
-        for (int v = 0; v < V; ++v) part[r][v] = dot4(part[r][v], low[v], four[0]);
-        if constexpr (kBits == 4) {
-          __builtin_memcpy(&four[1], at + kQuantizedBlock / 2, 4);
-          for (int v = 0; v < V; ++v) part[r][v] = dot4(part[r][v], high[v], four[1]);
-        }
+    for (int v = 0; v < V; ++v) part[r][v] = splat_i(-kOffset * g.a_sum[at + r * blocks]);
+  const std::uint8_t* w = b + kScales + inside * 4;
+  for (int j = 0; j < kBits; ++j, w += kStep) {
+    Vi low[V];
+    Vi high[V];
+    for (int v = 0; v < V; ++v) {
+      low[v] = *reinterpret_cast<const ViU*>(w + v * kWidth * 4);
+      if constexpr (kBits == 4) {
+        high[v] = (low[v] >> 4) & 0x0f0f0f0f;
+        low[v] = low[v] & 0x0f0f0f0f;
       }
     }
-    for (int v = 0; v < V; ++v) {
-      const Vf scale = load_halves(reinterpret_cast<const std::uint16_t*>(b) + inside + v * kWidth);
-      for (int r = 0; r < R; ++r)
-        sum[r][v] = fused(__builtin_convertvector(part[r][v], Vf),
-                          scale * splat(a_scale[r * groups + i]), sum[r][v]);
+    for (int r = 0; r < R; ++r) {
+      std::int32_t four[2];
+      const std::int8_t* from = g.a + (row + r) * g.k + block * kQuantizedBlock + j * 4;
+      __builtin_memcpy(&four[0], from, 4);
+      for (int v = 0; v < V; ++v) part[r][v] = dot4(part[r][v], low[v], four[0]);
+      if constexpr (kBits == 4) {
+        __builtin_memcpy(&four[1], from + kQuantizedBlock / 2, 4);
+        for (int v = 0; v < V; ++v) part[r][v] = dot4(part[r][v], high[v], four[1]);
+      }
     }
   }
-  if (g.c_is_f32)
-    finish_quantized<float, R, V>(sum, g, row, column);
-  else
-    finish_quantized<std::uint16_t, R, V>(sum, g, row, column);
+  for (int v = 0; v < V; ++v) {
+    const Vf scale = load_halves(reinterpret_cast<const std::uint16_t*>(b) + inside + v * kWidth);
+    for (int r = 0; r < R; ++r)
+      sum[r][v] = fused(__builtin_convertvector(part[r][v], Vf),
+                        scale * splat(g.a_scale[at + r * blocks]), sum[r][v]);
+  }
 }
 
-template <int kBits, int V>
-void quantized_rows(const QuantizedArgs& g, std::int64_t column) {
-  // Blocks of nearly equal height: 8 rows are 4 and 4, not 6 and 2.
-  const std::int64_t blocks = (g.m + kBlockRows - 1) / kBlockRows;
-  for (std::int64_t i = 0; i < blocks; ++i) {
-    const std::int64_t row = g.m * i / blocks;
-    switch (g.m * (i + 1) / blocks - row) {
-      case 1: quantized_tile<kBits, 1, V>(g, row, column); break;
+// R rows x V vectors of columns, of weights of kBits bits.
+template <int kBits, int R, int V, class Fetch>
+BOREAL_INLINE void quantized_tile(const QuantizedArgs& g, const QuantizedRun& run, std::int64_t row,
+                                  Fetch fetch) {
+  const std::int64_t blocks = g.k / kQuantizedBlock;
+  const std::int64_t inside = run.column % kPanel;
+  const std::uint8_t* b =
+      g.b + (run.column / kPanel * blocks + run.block) * kGroupBytes<kBits>;
+  Vf sum[R][V];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < V; ++v)
+      sum[r][v] = run.block == 0 ? Vf{} : load(run.waiting + (r * V + v) * kWidth);
+  for (std::int64_t i = run.block; i < run.block_end; ++i, b += kGroupBytes<kBits>) {
+    fetch.row(b, 0);
+    add_block<kBits, R, V>(g, row, inside, i, b, sum);
+  }
+  if (run.block_end < blocks) {
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < V; ++v) store(run.waiting + (r * V + v) * kWidth, sum[r][v]);
+    return;
+  }
+  if (g.c_is_f32)
+    finish_quantized<float, R, V>(sum, g, row, run.column);
+  else
+    finish_quantized<std::uint16_t, R, V>(sum, g, row, run.column);
+}
+
+template <int kBits, int V, class Fetch>
+void quantized_rows(const QuantizedArgs& g, const QuantizedRun& run, std::int64_t row,
+                    std::int64_t rows, Fetch fetch) {
+  switch (rows) {
+    case 1: return quantized_tile<kBits, 1, V>(g, run, row, fetch);
 #if defined(__AVX2__)
-      case 2: quantized_tile<kBits, 2, V>(g, row, column); break;
+    case 2: return quantized_tile<kBits, 2, V>(g, run, row, fetch);
 #endif
 #if defined(__AVX512F__)
-      case 3: quantized_tile<kBits, 3, V>(g, row, column); break;
-      case 4: quantized_tile<kBits, 4, V>(g, row, column); break;
-      case 5: quantized_tile<kBits, 5, V>(g, row, column); break;
-      case 6: quantized_tile<kBits, 6, V>(g, row, column); break;
+    case 3: return quantized_tile<kBits, 3, V>(g, run, row, fetch);
+    case 4: return quantized_tile<kBits, 4, V>(g, run, row, fetch);
+    case 5: return quantized_tile<kBits, 5, V>(g, run, row, fetch);
+    case 6: return quantized_tile<kBits, 6, V>(g, run, row, fetch);
 #endif
-      default: break;
-    }
+    default: return;
   }
+}
+
+struct FetchNothing {
+  BOREAL_INLINE void row(const std::uint8_t*, std::int64_t) {}
+};
+
+// Few rows: a piece of a panel is used by all of them while it lies in the first-level cache, and
+// each pass over it asks for its share of the piece behind.
+template <int kBits>
+void quantized_few_rows(const QuantizedArgs& g) {
+  constexpr std::int64_t kPiece = (12 << 10) / kGroupBytes<kBits>;
+  constexpr std::int64_t kStrips = kPanel / (2 * kWidth);
+  constexpr std::int64_t kShare = (kGroupBytes<kBits> / 64 + 3) / 4;  // lines, of four passes
+  alignas(64) float waiting[kStrips * kFewRows * 2 * kWidth];
+  const std::int64_t blocks = g.k / kQuantizedBlock;
+  const std::int64_t heights = (g.m + kBlockRows - 1) / kBlockRows;
+  for (std::int64_t panel = 0; panel < g.n; panel += kPanel)
+    for (std::int64_t block = 0; block < blocks; block += kPiece) {
+      QuantizedRun run{.block = block, .block_end = block + kPiece < blocks ? block + kPiece : blocks};
+      const auto* next = reinterpret_cast<const char*>(
+          g.b + (panel / kPanel * blocks + run.block_end) * kGroupBytes<kBits>);
+      std::int64_t pass = 0;
+      for (std::int64_t strip = 0; strip < kStrips; ++strip)
+        for (std::int64_t i = 0; i < heights; ++i, ++pass) {
+          run.column = panel + strip * 2 * kWidth;
+          if (run.column >= g.n) break;
+          // Of nearly equal height: 8 rows are 4 and 4, not 6 and 2.
+          const std::int64_t row = g.m * i / heights;
+          const std::int64_t rows = g.m * (i + 1) / heights - row;
+          run.waiting = waiting + (strip * kFewRows + row) * 2 * kWidth;
+          if (pass < 4)
+            quantized_rows<kBits, 2>(
+                g, run, row, rows,
+                FetchLines<kShare>{next + pass * kShare * 64 * (run.block_end - block)});
+          else
+            quantized_rows<kBits, 2>(g, run, row, rows, FetchNothing{});
+        }
+    }
 }
 
 template <int kBits>
 void quantized_gemm(const QuantizedArgs& g) {
+  QuantizedRun run{.block_end = g.k / kQuantizedBlock};
   if (g.m == 1) {
-    // One row: memory sets the pace, and a whole panel is one stream.
+    // Memory sets the pace, and a whole panel is one stream.
     constexpr int kAll = kWidth == 16 ? 4 : 2;
-    for (std::int64_t column = 0; column < g.n; column += kAll * kWidth)
-      quantized_tile<kBits, 1, kAll>(g, 0, column);
+    for (; run.column < g.n; run.column += kAll * kWidth)
+      quantized_rows<kBits, kAll>(g, run, 0, 1, FetchNothing{});
     return;
   }
-  for (std::int64_t column = 0; column < g.n; column += 2 * kWidth)
-    quantized_rows<kBits, 2>(g, column);
+  if (g.m <= kFewRows) return quantized_few_rows<kBits>(g);
+  const std::int64_t heights = (g.m + kBlockRows - 1) / kBlockRows;
+  for (; run.column < g.n; run.column += 2 * kWidth)
+    for (std::int64_t i = 0; i < heights; ++i) {
+      const std::int64_t row = g.m * i / heights;
+      quantized_rows<kBits, 2>(g, run, row, g.m * (i + 1) / heights - row, FetchNothing{});
+    }
 }
 
 BOREAL_INLINE Vi round_to_int(Vf x) {
