@@ -1,6 +1,7 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "kernels/cpu/dispatch.h"
 #include "kernels/quantized.h"
@@ -16,20 +17,28 @@ std::int64_t even(std::int64_t k, DType dtype) {
 std::int64_t panels(std::int64_t n) {
   return (n + cpu::kPanel - 1) / cpu::kPanel;
 }
-// Rows that the gradient of a weight packs at once: both sides stay in the third-level cache, and
-// the gradient itself passes through the caches once for so many.
-constexpr std::int64_t kGradientRows = 2048;
-
-std::int64_t left_bytes(const device::Context& ctx, DType dtype, std::int64_t k, std::int64_t m) {
-  const std::int64_t group = cpu::left_rows(ctx, dtype);
-  const std::int64_t rows = (m + group - 1) / group * group;
-  const std::int64_t bytes = rows * even(k, dtype) * static_cast<std::int64_t>(bytes_of(dtype));
-  return (bytes + 63) / 64 * 64;
+// Rows that the gradient of a weight adds at once: the right side, packed, stays in the third-level
+// cache, and the gradient itself passes through the caches once for so many.
+std::int64_t gradient_rows(DType dtype) {
+  return 4096 / static_cast<std::int64_t>(bytes_of(dtype));
+}
+// Rows of the gradient that a thread computes at once: their left side is packed and used while it
+// is near, and rows of dy are read in runs long enough for memory. Whole groups and AMX tiles.
+std::int64_t gradient_block(const device::Context& ctx, DType dtype, std::int64_t k,
+                            std::int64_t out) {
+  constexpr std::int64_t kLeftBytes = 1 << 20;
+  constexpr std::int64_t kWhole = 96;
+  const std::int64_t most =
+      kLeftBytes / (even(k, dtype) * static_cast<std::int64_t>(bytes_of(dtype)));
+  const std::int64_t fair = (out / (8 * ctx.threads) + 23) / 24 * 24;
+  return std::max<std::int64_t>(24, std::min(most / kWhole * kWhole, fair));
+}
+std::int64_t left_bytes(DType dtype, std::int64_t k, std::int64_t block) {
+  return block * even(k, dtype) * static_cast<std::int64_t>(bytes_of(dtype));
 }
 
-// Rows in runs of whole `grain`s, or, where there are few rows, columns in panels.
-void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype,
-             std::int64_t grain) {
+// Rows in runs, or, where there are few rows, columns in panels.
+void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype) {
   const auto run = cpu::table(ctx).gemm[cpu::index(dtype)];
   const std::int64_t c_bytes = all.c_is_f32 ? 4 : 2;
   const auto a_bytes = static_cast<std::int64_t>(bytes_of(dtype));
@@ -37,29 +46,33 @@ void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype,
     return static_cast<std::byte*>(const_cast<void*>(from)) + elements * size;
   };
   // A run of rows passes over all of B: too short ones are not worth it where there are columns.
-  const bool by_columns =
-      all.m < 12 * ctx.threads || (all.m < 256 * ctx.threads && panels(all.n) >= 8 * ctx.threads);
+  const bool long_sum = all.k >= cpu::kLongSum && all.m <= cpu::kLongSumRows;
+  const bool by_columns = all.m < 12 * ctx.threads ||
+                          (all.m < 256 * ctx.threads && panels(all.n) >= 8 * ctx.threads) ||
+                          (long_sum && panels(all.n) >= 2 * ctx.threads);
   if (!by_columns) {
     const std::int64_t tile = ctx.isa == device::Isa::amx_bf16 ? 32 : 6;  // rows of a micro-kernel
     const std::int64_t least = std::max(all.m / (8 * ctx.threads), 4 * tile);
-    const std::int64_t whole = std::max(grain, tile);
-    const std::int64_t runs = (least + whole - 1) / whole * whole;
+    const std::int64_t runs = (least + tile - 1) / tile * tile;
     ctx.pool->split_guided(all.m, runs, [&](std::int64_t begin, std::int64_t end) {
       cpu::GemmArgs part = all;
       part.m = end - begin;
-      part.a = moved(all.a, begin * (all.a_in_groups ? all.k : all.lda), a_bytes);
+      part.a = moved(all.a, begin * all.lda, a_bytes);
       part.c = moved(all.c, begin * all.ldc, c_bytes);
       if (all.residual != nullptr) part.residual = moved(all.residual, begin * all.ldr, c_bytes);
       run(part);
     });
     return;
   }
-  const std::int64_t each = std::max<std::int64_t>(1, panels(all.n) / (16 * ctx.threads));
+  // Each run of columns of a long sum reads all of A anew.
+  const std::int64_t runs = (long_sum ? 1 : 16) * ctx.threads;
+  const std::int64_t each = std::max<std::int64_t>(1, panels(all.n) / runs);
   ctx.pool->split_guided(panels(all.n), each, [&](std::int64_t begin, std::int64_t end) {
     cpu::GemmArgs part = all;
     const std::int64_t column = begin * cpu::kPanel;
     part.n = std::min(all.n, end * cpu::kPanel) - column;
     part.b = moved(all.b, column * all.k, a_bytes);
+    part.b_is_far = true;
     part.c = moved(all.c, column, c_bytes);
     if (all.bias != nullptr) part.bias = all.bias + column;
     if (all.residual != nullptr) part.residual = moved(all.residual, column, c_bytes);
@@ -118,14 +131,53 @@ void gemm(const device::Context& ctx, const Tensor& a, const Packed& b, Tensor c
     all.residual = epilogue.residual->data;
     all.ldr = epilogue.residual->row_stride;
   }
-  product(ctx, all, a.dtype, 1);
+  product(ctx, all, a.dtype);
 }
 
 std::int64_t weight_gradient_scratch(const device::Context& ctx, DType dtype, std::int64_t rows,
                                      std::int64_t out, std::int64_t in) {
-  const std::int64_t k = std::min(rows, kGradientRows);
-  return left_bytes(ctx, dtype, k, out) + packed_bytes(dtype, k, in);
+  const std::int64_t k = std::min(rows, gradient_rows(dtype));
+  return ctx.threads * left_bytes(dtype, k, gradient_block(ctx, dtype, k, out)) +
+         packed_bytes(dtype, k, in);
 }
+
+namespace {
+// dw += dy^T . x for so many rows that the right side is packed whole.
+void add_gradient(const device::Context& ctx, const Tensor& dy, const Tensor& x, Tensor dw,
+                  std::byte* scratch) {
+  const cpu::CpuTable& table = cpu::table(ctx);
+  const std::size_t type = cpu::index(x.dtype);
+  const std::int64_t k = x.rows();
+  const std::int64_t m = dy.columns();
+  const std::int64_t n = x.columns();
+  const std::int64_t group = cpu::left_rows(ctx, x.dtype);
+  const std::int64_t block = gradient_block(ctx, x.dtype, k, m);
+  const std::int64_t each = left_bytes(x.dtype, k, block);
+  std::byte* const right = scratch + ctx.threads * each;
+  ctx.pool->split(panels(n), 1, [&](std::int64_t first, std::int64_t last) {
+    table.pack[type](x.data, x.dtype == DType::f32, x.row_stride, false, k, n, first, last, right);
+  });
+  std::atomic<std::int64_t> next{0};
+  ctx.pool->run([&](std::int64_t part) {
+    std::byte* const left = scratch + part * each;
+    for (std::int64_t row = next.fetch_add(block); row < m; row = next.fetch_add(block)) {
+      const std::int64_t rows = std::min(block, m - row);
+      table.pack_left[type](dy.column_slice(row, m).data, dy.row_stride, k, m - row, 0,
+                            (rows + group - 1) / group, left);
+      table.gemm[type]({.a = left,
+                        .lda = even(k, x.dtype),
+                        .a_in_groups = group > 1,
+                        .b = right,
+                        .m = rows,
+                        .n = n,
+                        .k = even(k, x.dtype),
+                        .c = dw.row_slice(row, row + rows).data,
+                        .ldc = dw.row_stride,
+                        .accumulate = true});
+    }
+  });
+}
+}  // namespace
 
 void weight_gradient(const device::Context& ctx, const Tensor& dy, const Tensor& x, Tensor dw,
                      Tensor scratch) {
@@ -135,39 +187,14 @@ void weight_gradient(const device::Context& ctx, const Tensor& dy, const Tensor&
   CHECK_EQ(dy.rows(), x.rows());
   CHECK_EQ(dw.rows(), dy.columns());
   CHECK_EQ(dw.columns(), x.columns());
-  const std::int64_t m = dy.columns();
-  const std::int64_t n = x.columns();
-  CHECK_GE(scratch.bytes(), weight_gradient_scratch(ctx, x.dtype, x.rows(), m, n));
+  CHECK_GE(scratch.bytes(),
+           weight_gradient_scratch(ctx, x.dtype, x.rows(), dy.columns(), x.columns()));
   if (ctx.is_meta()) return;
-  const cpu::CpuTable& table = cpu::table(ctx);
-  const std::size_t type = cpu::index(x.dtype);
-  const std::int64_t left_rows = cpu::left_rows(ctx, x.dtype);
-  const std::int64_t groups = (m + left_rows - 1) / left_rows;
-  for (std::int64_t begin = 0; begin < x.rows(); begin += kGradientRows) {
-    const std::int64_t k = std::min(kGradientRows, x.rows() - begin);
-    auto* left = static_cast<std::byte*>(scratch.data);
-    auto* right = left + left_bytes(ctx, x.dtype, k, m);
-    const Tensor dy_part = dy.row_slice(begin, begin + k);
-    const Tensor x_part = x.row_slice(begin, begin + k);
-    ctx.pool->split(groups, 1, [&](std::int64_t first, std::int64_t last) {
-      table.pack_left[type](dy_part.data, dy.row_stride, k, m, first, last, left);
-    });
-    ctx.pool->split(panels(n), 1, [&](std::int64_t first, std::int64_t last) {
-      table.pack[type](x_part.data, x.dtype == DType::f32, x.row_stride, false, k, n, first, last,
-                       right);
-    });
-    product(ctx,
-            {.a = left,
-             .lda = even(k, x.dtype),
-             .a_in_groups = left_rows > 1,
-             .b = right,
-             .m = m,
-             .n = n,
-             .k = even(k, x.dtype),
-             .c = dw.data,
-             .ldc = dw.row_stride,
-             .accumulate = true},
-            x.dtype, left_rows);
+  const std::int64_t at_once = gradient_rows(x.dtype);
+  for (std::int64_t begin = 0; begin < x.rows(); begin += at_once) {
+    const std::int64_t end = std::min(begin + at_once, x.rows());
+    add_gradient(ctx, dy.row_slice(begin, end), x.row_slice(begin, end), dw,
+                 static_cast<std::byte*>(scratch.data));
   }
 }
 

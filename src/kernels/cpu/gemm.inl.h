@@ -35,7 +35,7 @@ BOREAL_INLINE void finish(Tile<R>& tile, const GemmArgs& g, std::int64_t row, st
 }
 
 // One run of k of one panel's columns, for a block of rows. `waiting` holds the block's sums
-// between runs, kColumns floats a row.
+// between runs, kColumns floats a row; null: they wait in C.
 struct Run {
   std::int64_t row = 0, end = 0;  // of the block
   std::int64_t column = 0;
@@ -45,7 +45,7 @@ struct Run {
 
 template <class Out, int R>
 BOREAL_INLINE Tile<R> first_sums(const GemmArgs& g, const Run& run, std::int64_t row) {
-  if (run.k > 0) {
+  if (run.k > 0 && run.waiting != nullptr) {
     Tile<R> tile;
     const float* from = run.waiting + (row - run.row) * kColumns;
     for (int r = 0; r < R; ++r)
@@ -53,7 +53,7 @@ BOREAL_INLINE Tile<R> first_sums(const GemmArgs& g, const Run& run, std::int64_t
     return tile;
   }
   Tile<R> tile = zero_tile<R>();
-  if (!g.accumulate) return tile;
+  if (!g.accumulate && run.k == 0) return tile;
   // The sum goes on where it stopped: starting from C keeps the chain, adding C afterwards would
   // not.
   const std::int64_t rows = g.m - row < R ? g.m - row : R;
@@ -94,9 +94,11 @@ BOREAL_INLINE void tile_product(const GemmArgs& g, const Run& run, std::int64_t 
   const T* b = static_cast<const T*>(g.b) + run.column / kPanel * g.k * kPanel + run.k * kPanel +
                run.column % kPanel * kPair<T>;
   if (run.k_end == g.k) fetch_c<R>(g, row, run.column);
+  // A sum that goes on starts with a read of C: the next tile's comes while this one is computed.
+  if (run.k == 0 ? g.accumulate : run.waiting == nullptr) fetch_c<R>(g, row + R, run.column);
   Tile<R> tile = first_sums<T, R>(g, run, row);
   multiply(tile, layout, a, b, kPanel, run.k_end - run.k, fetch);
-  if (run.k_end < g.k) {
+  if (run.k_end < g.k && run.waiting != nullptr) {
     float* to = run.waiting + (row - run.row) * kColumns;
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < kVectors; ++v) store(to + r * kColumns + v * kWidth, tile.at[r][v]);
@@ -108,6 +110,23 @@ BOREAL_INLINE void tile_product(const GemmArgs& g, const Run& run, std::int64_t 
     finish<std::uint16_t, R>(tile, g, row, run.column);
 }
 
+// While the tiles of a block pass over one run of a panel, what lies behind it comes into the
+// second-level cache: each tile asks for a share.
+template <class T>
+BOREAL_INLINE void far_tiles(const GemmArgs& g, const Run& run, std::int64_t& row) {
+  const std::int64_t tiles = (run.end - run.row + kRows - 1) / kRows;
+  const std::int64_t steps = (run.k_end - run.k) / kPair<T>;
+  const std::int64_t next = run.waiting != nullptr ? run.column / kPanel * g.k + run.k_end
+                                                   : (run.column / kPanel + 1) * g.k + run.k;
+  FetchBehind<kVectors> behind{
+      reinterpret_cast<const char*>(static_cast<const T*>(g.b) + next * kPanel),
+      (kPanel * kPair<T> * static_cast<std::int64_t>(sizeof(T)) + tiles - 1) / tiles};
+  for (; row + kRows <= run.end; row += kRows) {
+    tile_product<T, kRows>(g, run, row, Rows{g.lda}, behind);
+    behind.at += behind.step * steps;
+  }
+}
+
 template <class T>
 void row_block(const GemmArgs& g, const Run& run) {
   std::int64_t row = run.row;
@@ -116,6 +135,7 @@ void row_block(const GemmArgs& g, const Run& run) {
     return;
   }
   const Rows rows{g.lda};
+  if (g.b_is_far) far_tiles<T>(g, run, row);
   for (; row + kRows <= run.end; row += kRows) tile_product<T, kRows>(g, run, row, rows);
   switch (run.end - row) {
     case 1: return tile_product<T, 1>(g, run, row, rows);
@@ -206,6 +226,20 @@ void gemm_on_tiles(const GemmArgs& g) {
 }
 #endif
 
+// Few rows and a long sum: run after run of k over all columns, so that the run's part of A stays
+// in the second-level cache; the sums wait in C.
+template <class T>
+void long_sum(const GemmArgs& g) {
+  constexpr std::int64_t kBlockBytes = 384 << 10;  // of A
+  const std::int64_t row_bytes = (g.m + kRows - 1) / kRows * kRows * std::int64_t{sizeof(T)};
+  const std::int64_t k_run = kBlockBytes / row_bytes / 32 * 32;
+  Run run{.row = 0, .end = g.m};
+  for (; run.k < g.k; run.k = run.k_end) {
+    run.k_end = run.k + k_run < g.k ? run.k + k_run : g.k;
+    for (run.column = 0; run.column < g.n; run.column += kColumns) row_block<T>(g, run);
+  }
+}
+
 template <class T>
 void gemm(const GemmArgs& g) {
 #if defined(BOREAL_TILES)
@@ -213,6 +247,9 @@ void gemm(const GemmArgs& g) {
 #endif
   if (g.m <= kFewRows && !g.a_in_groups && (g.m > kRows || kColumns < kPanel))
     return few_rows<T>(g);
+  if (g.k >= kLongSum && g.m <= kLongSumRows && g.c_is_f32 && !g.a_in_groups && g.bias == nullptr &&
+      g.residual == nullptr)
+    return long_sum<T>(g);
   constexpr std::int64_t kRowsBytes = 384 << 10;  // of a block of A
   constexpr std::int64_t kPanelBytes = 384 << 10;
   constexpr std::int64_t kMostRows = 252;
@@ -221,6 +258,9 @@ void gemm(const GemmArgs& g) {
   const std::int64_t k_run = runs < 2 ? g.k : even<T>((g.k + runs - 1) / runs);
   std::int64_t block = kRowsBytes / (k_run * kSize + 1) / kRows * kRows;
   block = block < kRows ? kRows : block > kMostRows ? kMostRows : block;
+  // Blocks of nearly equal height: a low last one would read all panels for a few rows.
+  const std::int64_t blocks = (g.m + block - 1) / block;
+  if (blocks > 1) block = ((g.m + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
   alignas(64) float waiting[kMostRows * kColumns];
   for (std::int64_t row = 0; row < g.m; row += block) {
     Run run{.row = row, .end = row + block < g.m ? row + block : g.m, .waiting = waiting};

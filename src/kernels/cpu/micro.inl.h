@@ -73,6 +73,18 @@ struct FetchSoon {
 #endif
   }
 };
+// The same, and some lines from `at` on, `step` bytes a row, for the second-level cache.
+template <int V>
+struct FetchBehind {
+  const char* at;
+  std::int64_t step;
+  template <class T>
+  BOREAL_INLINE void row(const T* b, std::int64_t ldb) {
+    FetchSoon<V>{}.row(b, ldb);
+    __builtin_prefetch(at, 0, 2);
+    at += step;
+  }
+};
 // The next kLines lines of memory from `at` on.
 template <int kLines>
 struct FetchLines {

@@ -104,7 +104,7 @@ BOREAL_INLINE void finish_quantized(const Vf (&sum)[R][V], const QuantizedArgs& 
 }
 
 template <int kBits>
-constexpr std::int64_t kGroupBytes = kPanel * (2 + kQuantizedBlock * kBits / 8);
+constexpr std::int64_t kGroupBytes = kPanel*(2 + kQuantizedBlock * kBits / 8);
 
 // Some blocks of k of one panel's columns. Between runs the sums wait, as many floats a row as
 // there are vectors of columns.
@@ -162,8 +162,7 @@ BOREAL_INLINE void quantized_tile(const QuantizedArgs& g, const QuantizedRun& ru
                                   Fetch fetch) {
   const std::int64_t blocks = g.k / kQuantizedBlock;
   const std::int64_t inside = run.column % kPanel;
-  const std::uint8_t* b =
-      g.b + (run.column / kPanel * blocks + run.block) * kGroupBytes<kBits>;
+  const std::uint8_t* b = g.b + (run.column / kPanel * blocks + run.block) * kGroupBytes<kBits>;
   Vf sum[R][V];
   for (int r = 0; r < R; ++r)
     for (int v = 0; v < V; ++v)
@@ -217,7 +216,8 @@ void quantized_few_rows(const QuantizedArgs& g) {
   const std::int64_t heights = (g.m + kBlockRows - 1) / kBlockRows;
   for (std::int64_t panel = 0; panel < g.n; panel += kPanel)
     for (std::int64_t block = 0; block < blocks; block += kPiece) {
-      QuantizedRun run{.block = block, .block_end = block + kPiece < blocks ? block + kPiece : blocks};
+      QuantizedRun run{.block = block,
+                       .block_end = block + kPiece < blocks ? block + kPiece : blocks};
       const auto* next = reinterpret_cast<const char*>(
           g.b + (panel / kPanel * blocks + run.block_end) * kGroupBytes<kBits>);
       std::int64_t pass = 0;
