@@ -68,7 +68,8 @@ class Watcher {
 };
 
 struct Seen {
-  double start_s = 0;  // to the end of the first step, less the time of a later one
+  double first_s = 0;  // from the start to the end of the first step
+  double step_s = 0;   // the last one's
   double peak_bytes = 0;
 };
 
@@ -88,8 +89,9 @@ pid_t start(const std::vector<std::string>& words) {
   return process;
 }
 
-// Runs until some steps are in its metrics, and ends it.
-Seen watch_program(const std::string& recipe, const std::vector<std::string>& sets) {
+// Runs until so many steps are in its metrics, and ends it.
+Seen watch_program(const std::string& recipe, const std::vector<std::string>& sets,
+                   std::int64_t steps) {
   namespace fs = std::filesystem;
   const fs::path out = fs::temp_directory_path() / fmt::format("boreal_bench_{}", getpid());
   fs::remove_all(out);
@@ -103,7 +105,7 @@ Seen watch_program(const std::string& recipe, const std::vector<std::string>& se
   double first_s = 0;
   double step_s = 0;
   std::int64_t lines = 0;
-  while (lines < kSteps) {
+  while (lines < steps) {
     std::this_thread::sleep_for(kLook);
     CHECK(waitpid(process, nullptr, WNOHANG) == 0, "{} ended by itself", fmt::join(words, " "));
     std::ifstream metrics(out / "metrics.jsonl");
@@ -116,7 +118,7 @@ Seen watch_program(const std::string& recipe, const std::vector<std::string>& se
   kill(process, SIGKILL);
   waitpid(process, nullptr, 0);
   fs::remove_all(out);
-  return {first_s - step_s, peak};
+  return {first_s, step_s, peak};
 }
 
 // The same of a fresh PyTorch process; nothing where it cannot.
@@ -130,7 +132,7 @@ std::optional<Seen> watch_peer(const Options& options, const std::string& what) 
   Watcher watcher(peer.process());
   double step_s = 0;
   for (std::int64_t i = 1; i < kSteps; ++i) step_s = peer.seconds_of_a_run(0);
-  return Seen{first_s - step_s, watcher.stop() - imports};
+  return Seen{first_s, step_s, watcher.stop() - imports};
 }
 
 struct Sizes {
@@ -147,15 +149,16 @@ void measure(Session& session, const Sizes& s) {
   for (const std::string variant : {"eager", "compiled"}) {
     if (variant == "compiled" && (!options.compiled || options.oracle.empty())) continue;
     std::vector<double> start_s, start_peer_s, peak_gb, peak_peer_gb;
-    // One run of each tells the memory to a percent; the start of the larger ones is a minute's.
-    for (std::int64_t run = 0; run < std::min<std::int64_t>(options.runs, 2); ++run) {
-      const Seen ours = watch_program(s.recipe, s.sets);
-      start_s.push_back(ours.start_s);
-      peak_gb.push_back(ours.peak_bytes * 1e-9);
-      if (options.oracle.empty()) continue;
+    // One run of each tells the memory to a percent, and theirs take minutes; our start is seconds.
+    double step_s = 0;
+    for (std::int64_t run = 0; run < options.runs; ++run) {
+      const Seen ours = watch_program(s.recipe, s.sets, run == 0 ? kSteps : 1);
+      if (run == 0) step_s = ours.step_s, peak_gb.push_back(ours.peak_bytes * 1e-9);
+      start_s.push_back(ours.first_s - step_s);
+      if (run > 0 || options.oracle.empty()) continue;
       const auto theirs = watch_peer(options, variant + " " + s.peer);
       if (!theirs) continue;
-      start_peer_s.push_back(theirs->start_s);
+      start_peer_s.push_back(theirs->first_s - theirs->step_s);
       peak_peer_gb.push_back(theirs->peak_bytes * 1e-9);
     }
     if (session.wants(start_name))

@@ -1,6 +1,7 @@
 #include "kernels/gemm.h"
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "tests/kernels/fixture.h"
@@ -88,6 +89,51 @@ TEST_P(Gemm, AddsBiasAndResidualAndAccumulates) {
     const Matrix before = sum.matrix();
     gemm(ctx(), a.tensor(), rhs.packed, sum.tensor(), {.accumulate = true});
     EXPECT_LE(relative_error(sum.matrix(), before + product), 1e-5);
+  }
+}
+
+// Few rows pass over a panel in pieces; from 8,192 on a sum into fp32 goes over k outermost.
+TEST_P(Gemm, EqualsTheTwinInPiecesAndInLongSums) {
+  for (const std::int64_t k : {97, 250, 8230}) {
+    Values b = draw("b", Shape{k, 150});
+    const Rhs rhs = pack_rhs(ctx(), b, false);
+    for (const std::int64_t m : {3, 8, 20, 33}) {
+      Values a = left(m, k);
+      const Matrix product = matmul(a.matrix(), right(b, false));
+      Values c(dtype(), Shape{m, 150});
+      gemm(ctx(), a.tensor(), rhs.packed, c.tensor());
+      EXPECT_LE(relative_error(c.matrix(), product), tolerance()) << m << " x " << k;
+      Values sum = reference::random_values("sum", DType::f32, Shape{m, 150}, 5);
+      const Matrix before = sum.matrix();
+      gemm(ctx(), a.tensor(), rhs.packed, sum.tensor(), {.accumulate = true});
+      EXPECT_LE(relative_error(sum.matrix(), before + product), 1e-5) << m << " x " << k;
+    }
+  }
+}
+
+TEST_P(Gemm, GivesARowTheSameBitsInPiecesAndInLongSums) {
+  constexpr std::int64_t kRows = 70;
+  for (const std::int64_t k : {250, 8230}) {
+    Values a = left(kRows, k);
+    Values b = draw("b", Shape{150, k});
+    const Rhs rhs = pack_rhs(ctx(), b, true);
+    for (const DType out : {dtype(), DType::f32}) {
+      Values all(out, Shape{kRows, 150});
+      gemm(ctx(), a.tensor(), rhs.packed, all.tensor());
+      for (const std::int64_t count : {1, 2, 6, 7, 8, 13, 32, 33})
+        for (const std::int64_t r : {0, 1, 37}) {
+          Values some(out, Shape{count, 150});
+          gemm(ctx(), a.tensor().row_slice(r, r + count), rhs.packed, some.tensor());
+          EXPECT_EQ(some.bytes(), bytes_of_tensor(all.tensor().row_slice(r, r + count)))
+              << count << " rows from " << r << ", k " << k;
+        }
+      for (const std::int64_t threads : {2, 3}) {
+        device::Pool pool(threads);
+        Values again(out, Shape{kRows, 150});
+        gemm(on(pool), a.tensor(), rhs.packed, again.tensor());
+        EXPECT_EQ(again.bytes(), all.bytes()) << threads << " threads, k " << k;
+      }
+    }
   }
 }
 
@@ -191,6 +237,46 @@ TEST_P(Gemm, AccumulatedTwiceGoesOnWithTheSameChain) {
          {.accumulate = true});
   }
   EXPECT_EQ(whole.bytes(), parts.bytes());
+}
+
+// dw += dy^T x.
+void add_weight_gradient(const device::Context& ctx, const Tensor& dy, const Tensor& x,
+                         Values& dw) {
+  Values scratch(DType::u8,
+                 Shape{weight_gradient_scratch(ctx, x.dtype, x.rows(), dy.columns(), x.columns())});
+  weight_gradient(ctx, dy, x, dw.tensor(), scratch.tensor());
+}
+
+TEST_P(Gemm, WeightGradientsAreAddedAsTheTwinAddsThem) {
+  for (const std::int64_t rows : {1, 37, 1025, 2049})
+    for (const std::int64_t out : {1, 23, 100, 401})
+      for (const std::int64_t in : {1, 70}) {
+        Values dy = draw("dy", Shape{rows, out});
+        Values x = draw("x", Shape{rows, in});
+        Values dw = reference::random_values("dw", DType::f32, Shape{out, in}, 5);
+        const Matrix expected = dw.matrix() + matmul(reference::transpose(dy.matrix()), x.matrix());
+        add_weight_gradient(ctx(), dy.tensor(), x.tensor(), dw);
+        EXPECT_LE(relative_error(dw.matrix(), expected), 1e-5) << rows << " " << out << " " << in;
+      }
+}
+
+TEST_P(Gemm, WeightGradientsHaveTheSameBitsOnAnyThreadsAndInParts) {
+  constexpr std::int64_t kRows = 2176;
+  Values dy = draw("dy", Shape{kRows, 500});
+  Values x = draw("x", Shape{kRows, 70});
+  Values whole(DType::f32, Shape{500, 70});
+  add_weight_gradient(ctx(), dy.tensor(), x.tensor(), whole);
+  for (const std::int64_t threads : {2, 3}) {
+    device::Pool pool(threads);
+    Values again(DType::f32, Shape{500, 70});
+    add_weight_gradient(on(pool), dy.tensor(), x.tensor(), again);
+    EXPECT_EQ(again.bytes(), whole.bytes()) << threads << " threads";
+  }
+  Values parts(DType::f32, Shape{500, 70});
+  for (const auto& [begin, end] : {std::pair{0, 64}, {64, 1600}, {1600, 2176}})
+    add_weight_gradient(ctx(), dy.tensor().row_slice(begin, end), x.tensor().row_slice(begin, end),
+                        parts);
+  EXPECT_EQ(parts.bytes(), whole.bytes());
 }
 
 TEST_P(Gemm, TransposesOddSizesAndPadsWithZeros) {

@@ -54,7 +54,7 @@ TEST_P(Quantized, ProductEqualsTheTwinAtOddSizes) {
   for (const WeightFormat format : kFormats)
     for (const std::int64_t m : {1, 2, 5, 7, 13})
       for (const std::int64_t n : {1, 24, 65, 130})
-        for (const std::int64_t k : {1, 31, 32, 101, 160}) {
+        for (const std::int64_t k : {1, 31, 32, 101, 160, 610}) {
           Values a = draw("a", Shape{m, k});
           Values w = draw("w", Shape{n, k});
           const Rhs rhs(ctx(), w, format);
@@ -123,16 +123,16 @@ TEST_P(Quantized, AddsBiasAndResidualAndReadsSlices) {
 TEST_P(Quantized, GivesARowTheSameBitsAloneAmongManyAndOnManyThreads) {
   constexpr std::int64_t kRows = 300;
   for (const WeightFormat format : kFormats) {
-    Values a = draw("a", Shape{kRows, 96});
-    Values w = draw("w", Shape{200, 96});
+    Values a = draw("a", Shape{kRows, 800});
+    Values w = draw("w", Shape{200, 800});
     const Rhs rhs(ctx(), w, format);
     Values all = product(ctx(), a, rhs, dtype());
     for (const std::int64_t threads : {2, 3}) {
       device::Pool pool(threads);
       EXPECT_EQ(product(on(pool), a, rhs, dtype()).bytes(), all.bytes());
     }
-    for (const std::int64_t count : {1, 2, 7, 32})
-      for (const std::int64_t r : {0, 1, 95, 96, 201, 268}) {
+    for (const std::int64_t count : {1, 2, 7, 32, 33})
+      for (const std::int64_t r : {0, 1, 95, 96, 201, 267}) {
         Values some(dtype(), Shape{count, 200});
         gemm(ctx(), a.tensor().row_slice(r, r + count), rhs.packed, some.tensor());
         EXPECT_EQ(some.bytes(), bytes_of_tensor(all.tensor().row_slice(r, r + count)))
