@@ -77,6 +77,8 @@ void product_columns(const Product<T>& p, Layout layout, std::int64_t vector) {
     for (; row < p.rows; row += kRows) product_tile<S, kRows, V>(p, layout, row, vector);
   } else {
     for (; row + kRows <= p.rows; row += kRows) product_tile<S, kRows, V>(p, layout, row, vector);
+    if constexpr (kRows > 4)
+      if (row + 4 <= p.rows) product_tile<S, 4, V>(p, layout, row, vector), row += 4;
     for (; row + 2 <= p.rows; row += 2) product_tile<S, 2, V>(p, layout, row, vector);
     if (row < p.rows) product_tile<S, 1, V>(p, layout, row, vector);
   }
@@ -162,6 +164,16 @@ BOREAL_INLINE void read_head(const T* src, std::int64_t dim, const float* angles
   for (; c < row_length<T>(dim); ++c) dst[c] = T{0};
 }
 
+// Asks for one head of some rows that come later: they lie far apart, each a line or two, which the
+// hardware does not foresee.
+template <class T>
+BOREAL_INLINE void fetch_heads(const T* first, std::int64_t ld, std::int64_t rows,
+                               std::int64_t dim) {
+  constexpr auto kLine = static_cast<std::int64_t>(64 / sizeof(T));
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < dim; c += kLine) __builtin_prefetch(first + r * ld + c, 0, 2);
+}
+
 // A row of fp32 to one head, times scale and turned back where there are angles.
 template <class T>
 BOREAL_INLINE void write_head(float* src, std::int64_t dim, const float* angles,
@@ -209,7 +221,7 @@ BOREAL_INLINE void store_pair(float* panel, std::int64_t key, std::int64_t lane,
 }
 BOREAL_INLINE void store_pair(std::uint16_t* panel, std::int64_t key, std::int64_t lane, Vf& first,
                               Vf& second, bool) {
-  const Vu pair = interleave(narrow(first), narrow(second));
+  const Vu pair = narrow_pair(first, second);
   *reinterpret_cast<VuU*>(panel + key * kPanel + 2 * lane) = pair;
   first = reinterpret_cast<Vf>(pair << 16);
   second = reinterpret_cast<Vf>(pair & 0xffff0000U);

@@ -63,7 +63,10 @@ struct BackwardMemory {
 template <class T>
 void read_all_keys(const AttentionArgs& g, BackwardMemory<T>& m) {
   for (std::int64_t i = 0; i < m.padded * m.wide; ++i) m.dk[i] = m.dv[i] = 0;
+  constexpr std::int64_t kAhead = 16;
   for (std::int64_t key = 0; key < g.keys; ++key) {
+    fetch_heads(static_cast<const T*>(g.k) + (key + kAhead) * g.ldk, g.ldk, 1, g.head_dim);
+    fetch_heads(static_cast<const T*>(g.v) + (key + kAhead) * g.ldv, g.ldv, 1, g.head_dim);
     read_head(static_cast<const T*>(g.k) + key * g.ldk, g.head_dim, angles_at(g, key), g.rotary,
               m.keys + key * m.row);
     read_head(static_cast<const T*>(g.v) + key * g.ldv, g.head_dim, nullptr, 0,
@@ -108,6 +111,12 @@ void read_query_tile(const AttentionArgs& g, std::int64_t head, std::int64_t q0,
     m.delta[lane] = sum_lanes(sum);
     m.lse[lane] = g.lse[head * g.lse_stride + q0 + lane];
   }
+  const std::int64_t next = q0 + kPanel;
+  const std::int64_t rows = least(kPanel, g.keys - next);
+  const std::int64_t column = head * g.head_dim;
+  fetch_heads(static_cast<const T*>(g.q) + next * g.ldq + column, g.ldq, rows, g.head_dim);
+  fetch_heads(static_cast<const T*>(g.d_o) + next * g.ldo + column, g.ldo, rows, g.head_dim);
+  fetch_heads(static_cast<const T*>(g.o) + next * g.ldo + column, g.ldo, rows, g.head_dim);
   const std::int64_t words = m.row / kPair<T>;
   turn(reinterpret_cast<const float*>(m.query_rows), words, padded, words,
        reinterpret_cast<float*>(m.queries), kPanel);

@@ -77,6 +77,12 @@ BOREAL_INLINE KeyTile<T> read_keys(const AttentionArgs& g, ForwardMemory<T>& m, 
                 rows + r * m.row);
   }
   const T* v = static_cast<const T*>(g.v) + first * g.ldv;
+  if (begin + kPanel < g.keys) {
+    const std::int64_t next = row_of_key<T>(g, begin + kPanel);
+    const std::int64_t left = least(kPanel, g.keys - begin - kPanel);
+    fetch_heads(static_cast<const T*>(g.k) + next * g.ldk, g.ldk, left, g.head_dim);
+    fetch_heads(static_cast<const T*>(g.v) + next * g.ldv, g.ldv, left, g.head_dim);
+  }
   T* values = m.values + slot * kPanel * m.groups;
   for (std::int64_t c = 0; c < g.head_dim; c += kRows)
     pack_group(v + c, g.ldv, count, g.head_dim - c, values + c * even<T>(count));
@@ -123,6 +129,9 @@ void read_queries(const AttentionArgs& g, const LaneTile& at, ForwardMemory<T>& 
     read_head(static_cast<const T*>(g.q) + query * g.ldq + head * g.head_dim, g.head_dim,
               angles_at(g, position), g.rotary, row);
   }
+  const std::int64_t behind = at.query + at.queries;
+  fetch_heads(static_cast<const T*>(g.q) + behind * g.ldq + at.head * g.head_dim, g.ldq,
+              least(kPanel, g.queries - behind), g.head_dim);
   turn(reinterpret_cast<const float*>(m.query_rows), m.row / kPair<T>, padded, m.row / kPair<T>,
        reinterpret_cast<float*>(m.queries), kPanel);
 }
@@ -132,15 +141,22 @@ void read_queries(const AttentionArgs& g, const LaneTile& at, ForwardMemory<T>& 
 template <Kind K, class T>
 BOREAL_INLINE void tile_maximum(const Scores& scores, const KeyTile<T>& keys, std::int64_t lane,
                                 ForwardMemory<T>& m) {
-  Vf max[2] = {splat(kMinusInfinity), splat(kMinusInfinity)};  // two chains, for speed
   float* column = m.score + lane;
-  for (std::int64_t r = 0; r < keys.count; ++r) {
+  const auto score = [&](std::int64_t r) BOREAL_BODY {
     const Vf s = scores.of<K>(load(column + r * kPanel), keys.begin + r, lane);
     if constexpr (K != Kind::bare) store(column + r * kPanel, s);
-    max[r % 2] = vmax(s, max[r % 2]);
+    return s;
+  };
+  Vf even = splat(kMinusInfinity);  // two chains, for speed
+  Vf odd = even;
+  std::int64_t r = 0;
+  for (; r + 2 <= keys.count; r += 2) {
+    even = vmax(score(r), even);
+    odd = vmax(score(r + 1), odd);
   }
+  if (r < keys.count) even = vmax(score(r), even);
   const Vf before = load(m.max + lane);
-  const Vf now = vmax(vmax(max[0], max[1]) * scores.factor(), before);
+  const Vf now = vmax(vmax(even, odd) * scores.factor(), before);
   store(m.max + lane, now);
   // A lane that has seen nothing yet: minus infinity less itself would not be a number.
   const Vf base = select(now == kMinusInfinity, Vf{}, now);

@@ -17,6 +17,12 @@ BOREAL_INLINE T convert(S x) {
 
 // Two rows of bf16 as pairs: a0 b0 a1 b1 ... of kWidth columns.
 BOREAL_INLINE Vu interleave(Vh first, Vh second) {
+#if defined(__AVX512F__)
+  // Spelt out: the compiler converts a half at a time.
+  const __m512i low = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(first));
+  const __m512i high = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(second));
+  return reinterpret_cast<Vu>(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+#endif
   return __builtin_convertvector(first, Vu) | (__builtin_convertvector(second, Vu) << 16);
 }
 
@@ -30,6 +36,18 @@ BOREAL_INLINE Vh narrow(Vf x) {
   std::uint16_t bits[kWidth];
   store(bits, x);
   return *reinterpret_cast<const VhU*>(bits);
+#endif
+}
+// Two vectors as pairs of bf16: a0 b0 a1 b1 ...
+BOREAL_INLINE Vu narrow_pair(Vf first, Vf second) {
+#if defined(__AVX512BF16__)
+  alignas(64) static constexpr std::uint16_t kOrder[32] = {
+      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const auto both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+  return reinterpret_cast<Vu>(_mm512_permutexvar_epi16(_mm512_load_si512(kOrder), both));
+#else
+  return interleave(narrow(first), narrow(second));
 #endif
 }
 BOREAL_INLINE Vh bf16_of(const float* p) {
