@@ -164,11 +164,15 @@ template <class T>
 constexpr std::int64_t kLeftRows = kRows;
 #endif
 
+// Groups go along rows that lie far apart: the hardware does not foresee what comes next in each.
+constexpr std::int64_t kAheadBytes = 192;
+
 // One group of the left side A = transpose(src): columns of src are rows of A; `columns` are left
 // from the group's first on.
 BOREAL_INLINE void pack_group(const float* src, std::int64_t ld, std::int64_t k,
                               std::int64_t columns, float* dst) {
   for (std::int64_t i = 0; i < k; ++i, src += ld, dst += kRows) {
+    __builtin_prefetch(src + kAheadBytes / 4, 0, 3);
     if (columns >= kRows)
       __builtin_memcpy(dst, src, sizeof(float) * kRows);
     else
@@ -180,6 +184,8 @@ BOREAL_INLINE void pack_group(const std::uint16_t* src, std::int64_t ld, std::in
   const std::uint16_t zeros[8] = {};
   for (std::int64_t i = 0; i < k; i += 2, src += 2 * ld, dst += 2 * kRows) {
     const std::uint16_t* second = i + 1 < k ? src + ld : zeros;
+    __builtin_prefetch(src + kAheadBytes / 2, 0, 3);
+    __builtin_prefetch(second + kAheadBytes / 2, 0, 3);
     if (columns >= 8) {  // so many may be read, and kRows of them count
       const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(src));
       const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(second));
