@@ -93,28 +93,7 @@ BOREAL_INLINE void product(const Product<T>& p, Layout layout) {
   for (; v < p.vectors; ++v) product_columns<S, 1>(p, layout, v);
 }
 
-// ---- transposition by blocks of kWidth x kWidth words of 32 bits
-
-// Exchanges the off-diagonal quarters of blocks of 2 * kHalf.
-template <int kHalf>
-BOREAL_INLINE void turn_stage(Vf (&row)[kWidth]) {
-  Vi low;
-  Vi high;
-  for (int i = 0; i < kWidth; ++i) {
-    const bool upper = (i & kHalf) != 0;
-    low[i] = upper ? kWidth + i - kHalf : i;
-    high[i] = upper ? kWidth + i : i + kHalf;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < kWidth; ++i) {
-    if ((i & kHalf) != 0) continue;
-    const Vf a = row[i];
-    const Vf b = row[i + kHalf];
-    row[i] = __builtin_shuffle(a, b, low);
-    row[i + kHalf] = __builtin_shuffle(a, b, high);
-  }
-  if constexpr (kHalf > 1) turn_stage<kHalf / 2>(row);
-}
+// ---- transposition
 
 // dst[c][r] = src[r][c]; rows and columns are multiples of kWidth.
 inline void turn(const float* src, std::int64_t lds, std::int64_t rows, std::int64_t columns,

@@ -69,12 +69,71 @@ BOREAL_INLINE void pair_rows(const S* first, const S* second, std::int64_t colum
   }
 }
 
-// B = transpose(src): rows of src are columns of the panel.
+// Transposition by blocks of kWidth x kWidth words of 32 bits.
+// Exchanges the off-diagonal quarters of blocks of 2 * kHalf.
+template <int kHalf>
+BOREAL_INLINE void turn_stage(Vf (&row)[kWidth]) {
+  Vi low;
+  Vi high;
+  for (int i = 0; i < kWidth; ++i) {
+    const bool upper = (i & kHalf) != 0;
+    low[i] = upper ? kWidth + i - kHalf : i;
+    high[i] = upper ? kWidth + i : i + kHalf;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kWidth; ++i) {
+    if ((i & kHalf) != 0) continue;
+    const Vf a = row[i];
+    const Vf b = row[i + kHalf];
+    row[i] = __builtin_shuffle(a, b, low);
+    row[i + kHalf] = __builtin_shuffle(a, b, high);
+  }
+  if constexpr (kHalf > 1) turn_stage<kHalf / 2>(row);
+}
+
+// kWidth words of a row as a panel holds them: one fp32 or a pair of bf16 each.
+BOREAL_INLINE Vf words_of(const float* p, const float*) {
+  return load(p);
+}
+BOREAL_INLINE Vf words_of(const std::uint16_t* p, const std::uint16_t*) {
+  return reinterpret_cast<Vf>(*reinterpret_cast<const VuU*>(p));
+}
+BOREAL_INLINE Vf words_of(const float* p, const std::uint16_t*) {
+#if defined(__AVX512F__)
+  const __m512i low = _mm512_castsi256_si512(reinterpret_cast<__m256i>(rounded_bits(load(p))));
+  const auto high = reinterpret_cast<__m256i>(rounded_bits(load(p + kWidth)));
+  return reinterpret_cast<Vf>(_mm512_inserti64x4(low, high, 1));
+#else
+  std::uint16_t bits[2 * kWidth];
+  store(bits, load(p));
+  store(bits + kWidth, load(p + kWidth));
+  return words_of(bits, bits);
+#endif
+}
+BOREAL_INLINE Vf words_of(const std::uint16_t* p, const float*) {
+  return load(p);
+}
+
+// B = transpose(src): rows of src are columns of the panel. Squares of words first, then what is
+// left below or beside them.
 template <class S, class T>
 void pack_columns(const S* src, std::int64_t ld, std::int64_t k, std::int64_t columns, T* dst) {
+  constexpr std::int64_t kStep = kWidth * kPair<T>;  // of k
+  const std::int64_t whole_k = k / kStep * kStep;
+  const std::int64_t whole_columns = columns / kWidth * kWidth;
+  for (std::int64_t i = 0; i < whole_k; i += kStep)
+    for (std::int64_t j = 0; j < whole_columns; j += kWidth) {
+      Vf block[kWidth];
+#pragma GCC unroll 16
+      for (int r = 0; r < kWidth; ++r) block[r] = words_of(src + (j + r) * ld + i, dst);
+      turn_stage<kWidth / 2>(block);
+      auto* to = reinterpret_cast<float*>(dst + i * kPanel + j * kPair<T>);
+#pragma GCC unroll 16
+      for (int r = 0; r < kWidth; ++r) store(to + r * kPanel, block[r]);
+    }
   for (std::int64_t i = 0; i < k; i += kPair<T>, dst += kPair<T> * kPanel) {
     const std::int64_t here = k - i < kPair<T> ? k - i : kPair<T>;
-    for (std::int64_t j = 0; j < columns; ++j)
+    for (std::int64_t j = i < whole_k ? whole_columns : 0; j < columns; ++j)
       for (std::int64_t p = 0; p < kPair<T>; ++p)
         dst[j * kPair<T> + p] = p < here ? convert<S, T>(src[j * ld + i + p]) : T{0};
     for (std::int64_t j = columns * kPair<T>; j < kPanel * kPair<T>; ++j) dst[j] = 0;
