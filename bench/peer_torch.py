@@ -2,8 +2,9 @@
 
     peer_torch.py THREADS    answers questions on stdin, one a line (peer.h), with one line each
 
-Cases carry the same names and sizes as those of the C++ side, behind "eager" or "compiled": the second puts what
-it can through torch.compile, and what is compiled has run before "set up" is answered.
+Cases carry the same names and sizes as those of the C++ side, behind "eager", "compiled" or "compiled-model": the
+second puts what it can through torch.compile, the third only the model of a step, its loss stays eager. What is
+compiled has run before "set up" is answered.
 """
 import gc
 import multiprocessing
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 COMPILED = False
+MODEL_ALONE = False
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -188,13 +190,14 @@ def step(family, dtype, *sizes):
     rows, sequence, layers, d, heads, ffn, vocab, tied = (int(v) for v in sizes)
     model = Decoder(family, layers, d, heads, ffn, vocab, sequence, tied)
     adamw = adamw_of(model)
+    forward = torch.compile(model, dynamic=False) if MODEL_ALONE else model
     ids = torch.randint(vocab, (rows, sequence))
     target = torch.randint(vocab, (rows, sequence))
 
     @wrapped
     def loss_of(ids, target):
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
-            logits = model(ids)
+            logits = forward(ids)
         return F.cross_entropy(logits.float().view(-1, vocab), target.view(-1))
 
     def run():
@@ -251,12 +254,12 @@ CASES = {
 
 
 def set_up(variant, name, *sizes):
-    global COMPILED
-    COMPILED = variant == "compiled"
+    global COMPILED, MODEL_ALONE
+    COMPILED, MODEL_ALONE = variant == "compiled", variant == "compiled-model"
     torch._dynamo.reset()
     run = CASES[name](*sizes)
     run()
-    if COMPILED:  # the second run settles what the first one guessed
+    if COMPILED or MODEL_ALONE:  # the second run settles what the first one guessed
         run()
     return run
 

@@ -51,7 +51,7 @@ Case memory_case(const Session& session, const std::string& name, std::int64_t b
           .peak_name = "memory",
           .peer = peer,
           .run = {},
-          .compiled = true};
+          .compiled = {"compiled"}};
 }
 
 void residual_norm(Session& session, std::int64_t width) {
@@ -115,7 +115,7 @@ void head(Session& session) {
          .peak_name = "bf16",
          .peer = fmt::format("head {} {} {}", kRows, kWidth, kVocab),
          .run = {},
-         .compiled = true};
+         .compiled = {"compiled"}};
   if (!session.wants(c.name)) return;
   model::DecoderConfig config = of_recipe("llama_162m", DType::bf16);
   config.layers = 0;
@@ -139,7 +139,7 @@ void optimizer(Session& session, bool publish) {
   const model::DecoderConfig config = gpt2_124m();
   Case c = memory_case(session, publish ? "rows.clip_adamw_publish" : "rows.clip_adamw", 0,
                        "optimizer" + peer_step(config, 1, 1024).substr(4));
-  c.compiled = false;
+  c.compiled.clear();
   if (!session.wants(c.name)) return;
   const device::Context& ctx = session.ctx();
   train::Replica replica = replica_of(session, config, 8);

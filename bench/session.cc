@@ -55,7 +55,8 @@ Session::Spread Session::spread_of(std::vector<double> rates) {
 void Session::measure(const Case& c) {
   if (!wants(c.name)) return;
   measure_against(c, "eager");
-  if (c.compiled && options_.compiled && peer_ != nullptr) measure_against(c, "compiled");
+  if (!options_.compiled || peer_ == nullptr) return;
+  for (const std::string& variant : c.compiled) measure_against(c, variant);
 }
 
 void Session::measure_against(const Case& c, const std::string& variant) {

@@ -39,7 +39,8 @@ struct Case {
   // Instead of run, for what runs in other processes: repeats it for at least so long; the seconds
   // of one run.
   std::function<double(double sample_s)> elsewhere = {};
-  bool compiled = false;  // the peer has a compiled form of it too
+  // The peer has compiled forms of it too ("compiled", "compiled-model").
+  std::vector<std::string> compiled = {};
 };
 
 class Session {

@@ -27,7 +27,7 @@ void measure(Session& session, const char* name, const model::DecoderConfig& con
          .peak_name = type,
          .peer = peer_step(theirs, rows, sequence),
          .run = {},
-         .compiled = true};
+         .compiled = {"compiled", "compiled-model"}};
   if (!session.wants(c.name)) return;
   train::Replica replica(config,
                          {.rows = rows, .sequence = sequence, .threads = session.ctx().threads},
