@@ -34,7 +34,16 @@ std::int64_t gradient_block(const device::Context& ctx, DType dtype, std::int64_
   return std::max<std::int64_t>(24, std::min(most / kWhole * kWhole, fair));
 }
 std::int64_t left_bytes(DType dtype, std::int64_t k, std::int64_t block) {
-  return block * even(k, dtype) * static_cast<std::int64_t>(bytes_of(dtype));
+  const std::int64_t bytes = block * even(k, dtype) * static_cast<std::int64_t>(bytes_of(dtype));
+  return (bytes + 63) / 64 * 64;
+}
+
+// Its part of A does not stay in the second-level cache from one panel to the next.
+bool is_long_sum(const cpu::GemmArgs& g) {
+  constexpr std::int64_t kLeast = 8192;
+  constexpr std::int64_t kMostRows = 1024;
+  return g.k >= kLeast && g.m <= kMostRows && g.c_is_f32 && g.bias == nullptr &&
+         g.residual == nullptr;
 }
 
 // Rows in runs, or, where there are few rows, columns in panels.
@@ -46,7 +55,7 @@ void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype) 
     return static_cast<std::byte*>(const_cast<void*>(from)) + elements * size;
   };
   // A run of rows passes over all of B: too short ones are not worth it where there are columns.
-  const bool long_sum = all.k >= cpu::kLongSum && all.m <= cpu::kLongSumRows;
+  const bool long_sum = is_long_sum(all);
   const bool by_columns = all.m < 12 * ctx.threads ||
                           (all.m < 256 * ctx.threads && panels(all.n) >= 8 * ctx.threads) ||
                           (long_sum && panels(all.n) >= 2 * ctx.threads);
@@ -73,6 +82,7 @@ void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype) 
     part.n = std::min(all.n, end * cpu::kPanel) - column;
     part.b = moved(all.b, column * all.k, a_bytes);
     part.b_is_far = true;
+    part.long_sum = long_sum;
     part.c = moved(all.c, column, c_bytes);
     if (all.bias != nullptr) part.bias = all.bias + column;
     if (all.residual != nullptr) part.residual = moved(all.residual, column, c_bytes);

@@ -92,12 +92,11 @@ void Head::loss_of(const Pass& pass, const Chunk& at, Tensor* d_whole) const {
                                     {.soft_cap = soft_cap_, .z_loss = at.z_loss});
     if (padded != vocab) kernels::fill_zero(pass.ctx, d_padded.column_slice(vocab, padded));
     // The sum over the vocabulary is long: it waits in fp32 (kernels/gemm.h).
-    // The norm's backward is linear in dy: each rank takes its part of the sum through it.
     const Tensor d_normed = pass.scratch(at.x.dtype, chunk.shape);
-    const ScratchScope sums(pass.arena);
     const Tensor sum = pass.scratch(DType::f32, chunk.shape);
     kernels::gemm(pass.ctx, d_padded, pass.weights.acquire_packed(matrix(), Form::backward), sum);
     kernels::convert(pass.ctx, sum, d_normed);
+    // The norm's backward is linear in dy: each rank takes its part of the sum through it.
     const Tensor d_chunk = pass.scratch(at.x.dtype, chunk.shape);
     norm_.backward(pass, d_normed, nullptr, d_chunk);
     if (pass.gradients != nullptr)

@@ -110,6 +110,24 @@ BOREAL_INLINE void tile_product(const GemmArgs& g, const Run& run, std::int64_t 
     finish<std::uint16_t, R>(tile, g, row, run.column);
 }
 
+// A tile of any height up to kRows.
+template <class T, class Fetch>
+BOREAL_INLINE void low_tile(const GemmArgs& g, const Run& run, std::int64_t row, std::int64_t rows,
+                            Fetch fetch) {
+  const Rows layout{g.lda};
+  switch (rows) {
+    case 1: return tile_product<T, 1>(g, run, row, layout, fetch);
+    case 2: return tile_product<T, 2>(g, run, row, layout, fetch);
+    case 3: return tile_product<T, 3>(g, run, row, layout, fetch);
+    case 4: return tile_product<T, 4>(g, run, row, layout, fetch);
+#if defined(__AVX2__)
+    case 5: return tile_product<T, 5>(g, run, row, layout, fetch);
+    case 6: return tile_product<T, 6>(g, run, row, layout, fetch);
+#endif
+    default: return;
+  }
+}
+
 // While the tiles of a block pass over one run of a panel, what lies behind it comes into the
 // second-level cache: each tile asks for a share.
 template <class T>
@@ -137,33 +155,7 @@ void row_block(const GemmArgs& g, const Run& run) {
   const Rows rows{g.lda};
   if (g.b_is_far) far_tiles<T>(g, run, row);
   for (; row + kRows <= run.end; row += kRows) tile_product<T, kRows>(g, run, row, rows);
-  switch (run.end - row) {
-    case 1: return tile_product<T, 1>(g, run, row, rows);
-    case 2: return tile_product<T, 2>(g, run, row, rows);
-    case 3: return tile_product<T, 3>(g, run, row, rows);
-#if defined(__AVX2__)
-    case 4: return tile_product<T, 4>(g, run, row, rows);
-    case 5: return tile_product<T, 5>(g, run, row, rows);
-#endif
-    default: return;
-  }
-}
-
-template <class T, class Fetch>
-BOREAL_INLINE void few_rows_block(const GemmArgs& g, const Run& run, std::int64_t row,
-                                  std::int64_t rows, Fetch fetch) {
-  const Rows layout{g.lda};
-  switch (rows) {
-    case 1: return tile_product<T, 1>(g, run, row, layout, fetch);
-    case 2: return tile_product<T, 2>(g, run, row, layout, fetch);
-    case 3: return tile_product<T, 3>(g, run, row, layout, fetch);
-    case 4: return tile_product<T, 4>(g, run, row, layout, fetch);
-#if defined(__AVX2__)
-    case 5: return tile_product<T, 5>(g, run, row, layout, fetch);
-    case 6: return tile_product<T, 6>(g, run, row, layout, fetch);
-#endif
-    default: return;
-  }
+  low_tile<T>(g, run, row, run.end - row, FetchSoon<kVectors>{});
 }
 
 // A piece of a panel is multiplied by all rows while it lies in the first-level cache; meanwhile
@@ -193,13 +185,13 @@ void few_rows(const GemmArgs& g) {
         run.waiting = waiting + (pass / blocks * kFewRows + run.row) * kColumns;
         const std::int64_t rows_of_b = (run.k_end - run.k) / kPair<T>;
         if (passes == 1)
-          few_rows_block<T>(g, run, run.row, run.end - run.row, FetchLines<4>{next});
+          low_tile<T>(g, run, run.row, run.end - run.row, FetchLines<4>{next});
         else if (passes < kLineRows)
-          few_rows_block<T>(g, run, run.row, run.end - run.row,
-                            FetchLines<2>{next + pass * rows_of_b * 128});
+          low_tile<T>(g, run, run.row, run.end - run.row,
+                      FetchLines<2>{next + pass * rows_of_b * 128});
         else
-          few_rows_block<T>(g, run, run.row, run.end - run.row,
-                            FetchLines<1>{next + pass * rows_of_b * 64});
+          low_tile<T>(g, run, run.row, run.end - run.row,
+                      FetchLines<1>{next + pass * rows_of_b * 64});
       }
       if (run.k_end >= g.k) break;
     }
@@ -247,9 +239,7 @@ void gemm(const GemmArgs& g) {
 #endif
   if (g.m <= kFewRows && !g.a_in_groups && (g.m > kRows || kColumns < kPanel))
     return few_rows<T>(g);
-  if (g.k >= kLongSum && g.m <= kLongSumRows && g.c_is_f32 && !g.a_in_groups && g.bias == nullptr &&
-      g.residual == nullptr)
-    return long_sum<T>(g);
+  if (g.long_sum) return long_sum<T>(g);
   constexpr std::int64_t kRowsBytes = 384 << 10;  // of a block of A
   constexpr std::int64_t kPanelBytes = 384 << 10;
   constexpr std::int64_t kMostRows = 252;

@@ -106,8 +106,7 @@ BOREAL_INLINE void finish_quantized(const Vf (&sum)[R][V], const QuantizedArgs& 
 template <int kBits>
 constexpr std::int64_t kGroupBytes = kPanel*(2 + kQuantizedBlock * kBits / 8);
 
-// Some blocks of k of one panel's columns. Between runs the sums wait, as many floats a row as
-// there are vectors of columns.
+// Some blocks of k of a tile's columns. Between runs the tile's sums wait, row by row.
 struct QuantizedRun {
   std::int64_t column = 0;
   std::int64_t block = 0, block_end = 0;

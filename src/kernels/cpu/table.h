@@ -19,10 +19,6 @@ constexpr std::int64_t kPanel = 64;
 // B is packed in panels of 64 columns, zero padded; fp32: panel[k][64], bf16: panel[k / 2][64][2],
 // k even. The sum over k is one chain in rising order (AMX: of blocks of 32), whatever m, n and the
 // number of threads.
-// From so many k on, with at most so many rows and C fp32, a product goes over k outermost.
-constexpr std::int64_t kLongSum = 8192;
-constexpr std::int64_t kLongSumRows = 1024;
-
 struct GemmArgs {
   const void* a = nullptr;
   std::int64_t lda = 0;
@@ -37,6 +33,7 @@ struct GemmArgs {
   const void* residual = nullptr;  // [m, n] of C's type
   std::int64_t ldr = 0;
   bool b_is_far = false;  // its panels are in no cache: they are read for few rows
+  bool long_sum = false;  // k outermost, sums wait in C: C fp32, no bias, no residual, few rows
 };
 
 struct AttentionArgs {
