@@ -46,18 +46,30 @@ bool is_long_sum(const cpu::GemmArgs& g) {
          g.residual == nullptr;
 }
 
+std::byte* moved(const void* from, std::int64_t elements, std::int64_t size) {
+  return static_cast<std::byte*>(const_cast<void*>(from)) + elements * size;
+}
+
+// The product's columns from `column` on.
+cpu::GemmArgs from_column(const cpu::GemmArgs& all, std::int64_t column) {
+  cpu::GemmArgs part = all;
+  const std::int64_t c_bytes = all.c_is_f32 ? 4 : 2;
+  part.n = all.n - column;
+  part.c = moved(all.c, column, c_bytes);
+  if (all.bias != nullptr) part.bias = all.bias + column;
+  if (all.residual != nullptr) part.residual = moved(all.residual, column, c_bytes);
+  return part;
+}
+
 // Rows in runs, or, where there are few rows, columns in panels.
 void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype) {
   const auto run = cpu::table(ctx).gemm[cpu::index(dtype)];
   const std::int64_t c_bytes = all.c_is_f32 ? 4 : 2;
   const auto a_bytes = static_cast<std::int64_t>(bytes_of(dtype));
-  const auto moved = [](const void* from, std::int64_t elements, std::int64_t size) {
-    return static_cast<std::byte*>(const_cast<void*>(from)) + elements * size;
-  };
   // A run of rows passes over all of B: too short ones are not worth it where there are columns.
-  const bool long_sum = is_long_sum(all);
+  const bool long_sum = all.long_sum;
   const bool by_columns = all.m < 12 * ctx.threads ||
-                          (all.m < 256 * ctx.threads && panels(all.n) >= 8 * ctx.threads) ||
+                          (all.m <= 256 * ctx.threads && panels(all.n) >= 8 * ctx.threads) ||
                           (long_sum && panels(all.n) >= 2 * ctx.threads);
   if (!by_columns) {
     const std::int64_t tile = ctx.isa == device::Isa::amx_bf16 ? 32 : 6;  // rows of a micro-kernel
@@ -65,6 +77,7 @@ void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype) 
     const std::int64_t runs = (least + tile - 1) / tile * tile;
     ctx.pool->split_guided(all.m, runs, [&](std::int64_t begin, std::int64_t end) {
       cpu::GemmArgs part = all;
+      part.long_sum = false;
       part.m = end - begin;
       part.a = moved(all.a, begin * all.lda, a_bytes);
       part.c = moved(all.c, begin * all.ldc, c_bytes);
@@ -77,17 +90,50 @@ void product(const device::Context& ctx, const cpu::GemmArgs& all, DType dtype) 
   const std::int64_t runs = (long_sum ? 1 : 16) * ctx.threads;
   const std::int64_t each = std::max<std::int64_t>(1, panels(all.n) / runs);
   ctx.pool->split_guided(panels(all.n), each, [&](std::int64_t begin, std::int64_t end) {
-    cpu::GemmArgs part = all;
     const std::int64_t column = begin * cpu::kPanel;
+    cpu::GemmArgs part = from_column(all, column);
     part.n = std::min(all.n, end * cpu::kPanel) - column;
     part.b = moved(all.b, column * all.k, a_bytes);
     part.b_is_far = true;
-    part.long_sum = long_sum;
-    part.c = moved(all.c, column, c_bytes);
-    if (all.bias != nullptr) part.bias = all.bias + column;
-    if (all.residual != nullptr) part.residual = moved(all.residual, column, c_bytes);
     run(part);
   });
+}
+
+void pack_panels(const device::Context& ctx, const Tensor& src, bool transposed,
+                 const Packed& dst) {
+  const auto run = cpu::table(ctx).pack[cpu::index(dst.dtype)];
+  ctx.pool->split(panels(dst.n), 1, [&](std::int64_t begin, std::int64_t end) {
+    run(src.data, src.dtype == DType::f32, src.row_stride, transposed, dst.k, dst.n, begin, end,
+        dst.storage.data);
+  });
+}
+
+// Part after part of B is packed and multiplied: some columns, or, where a sum is long, some of k,
+// and the sums wait in C.
+void product_as_used(const device::Context& ctx, const cpu::GemmArgs& all, const Packed& b) {
+  const bool cut_k = all.long_sum;
+  const auto size = static_cast<std::int64_t>(bytes_of(b.dtype));
+  const std::int64_t width = panels(b.n) * cpu::kPanel;
+  const std::int64_t fit = b.storage.bytes() / size;
+  const std::int64_t step = cut_k ? fit / width / 32 * 32 : fit / all.k / cpu::kPanel * cpu::kPanel;
+  CHECK_GT(step, 0);
+  const std::int64_t whole = cut_k ? b.k : b.n;
+  for (std::int64_t begin = 0; begin < whole; begin += step) {
+    const std::int64_t end = std::min(whole, begin + step);
+    const Tensor source =
+        cut_k == b.transposed ? b.source.column_slice(begin, end) : b.source.row_slice(begin, end);
+    const Packed part =
+        packed_view(b.storage, b.dtype, cut_k ? end - begin : b.k, cut_k ? b.n : end - begin);
+    pack_panels(ctx, source, b.transposed, part);
+    cpu::GemmArgs args = cut_k ? all : from_column(all, begin);
+    if (cut_k) {
+      args.a = moved(all.a, begin, size);
+      args.accumulate = all.accumulate || begin > 0;
+    }
+    args.k = even(part.k, b.dtype);
+    args.n = part.n;
+    product(ctx, args, b.dtype);
+  }
 }
 }  // namespace
 
@@ -104,19 +150,29 @@ void pack(const device::Context& ctx, const Tensor& src, bool transposed, Packed
   const device::Span span(ctx, "pack", 0, src.bytes() + dst.storage.bytes());
   CHECK_EQ(transposed ? src.columns() : src.rows(), dst.k);
   CHECK_EQ(transposed ? src.rows() : src.columns(), dst.n);
-  if (ctx.is_meta()) return;
-  const auto run = cpu::table(ctx).pack[cpu::index(dst.dtype)];
-  ctx.pool->split(panels(dst.n), 1, [&](std::int64_t begin, std::int64_t end) {
-    run(src.data, src.dtype == DType::f32, src.row_stride, transposed, dst.k, dst.n, begin, end,
-        dst.storage.data);
-  });
+  if (!ctx.is_meta()) pack_panels(ctx, src, transposed, dst);
+}
+
+std::int64_t room_bytes(DType dtype, std::int64_t k, std::int64_t n) {
+  constexpr std::int64_t kRoom = 16 << 20;  // of the third-level cache
+  const std::int64_t least = packed_bytes(dtype, k, cpu::kPanel);
+  return std::min(packed_bytes(dtype, k, n), std::max(kRoom, least));
+}
+
+Packed packed_as_used(const Tensor& source, bool transposed, DType dtype, Tensor room) {
+  const std::int64_t k = transposed ? source.columns() : source.rows();
+  const std::int64_t n = transposed ? source.rows() : source.columns();
+  CHECK_GE(room.bytes(), packed_bytes(dtype, k, cpu::kPanel));
+  return {
+      .storage = room, .dtype = dtype, .k = k, .n = n, .source = source, .transposed = transposed};
 }
 
 void gemm(const device::Context& ctx, const Tensor& a, const Packed& b, Tensor c,
           const Epilogue& epilogue) {
   if (b.format != WeightFormat::plain) return quantized_gemm(ctx, a, b, c, epilogue);
   const device::Span span(ctx, epilogue.accumulate ? "gemm accumulate" : "gemm",
-                          2 * a.rows() * b.k * b.n, a.bytes() + b.storage.bytes() + c.bytes());
+                          2 * a.rows() * b.k * b.n,
+                          a.bytes() + packed_bytes(b.dtype, b.k, b.n) + c.bytes());
   CHECK(a.dtype == b.dtype, "{} against {}", boreal::name_of(a.dtype), boreal::name_of(b.dtype));
   CHECK(c.dtype == a.dtype || c.dtype == DType::f32);
   CHECK_EQ(c.rows(), a.rows());
@@ -141,6 +197,8 @@ void gemm(const device::Context& ctx, const Tensor& a, const Packed& b, Tensor c
     all.residual = epilogue.residual->data;
     all.ldr = epilogue.residual->row_stride;
   }
+  all.long_sum = is_long_sum(all);
+  if (b.source.shape.rank() > 0) return product_as_used(ctx, all, b);
   product(ctx, all, a.dtype);
 }
 

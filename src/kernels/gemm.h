@@ -15,7 +15,9 @@ namespace boreal::kernels {
 // How the weights of a right-hand side lie: in its dtype, or in blocks with a scale (quantized.h).
 enum class WeightFormat : std::uint8_t { plain, q8_0, q4_0 };
 
-// B in panels of 64 columns. `storage` is u8 memory of packed_bytes(); a view like any Tensor.
+// B in panels of 64 columns. `storage` is u8 memory of packed_bytes(); a view like any Tensor. With
+// a source nothing is kept packed: each product packs the parts that it needs into storage, room
+// for a few panels that many matrices may share.
 struct Packed {
   tensor::Tensor storage;
   DType dtype = DType::f32;
@@ -23,6 +25,8 @@ struct Packed {
   std::int64_t n = 0;
   WeightFormat format = WeightFormat::plain;  // else dtype says nothing
   tensor::Tensor scratch = {};                // of products with blocks
+  tensor::Tensor source = {};                 // as pack() takes it
+  bool transposed = false;                    // the source
 };
 
 std::int64_t packed_bytes(DType dtype, std::int64_t k, std::int64_t n);
@@ -32,6 +36,13 @@ Packed packed_view(tensor::Tensor storage, DType dtype, std::int64_t k, std::int
 // B[i][j] = src[j][i]) or B = W for the gradient of the input (transposed = false). src is fp32 or
 // bf16, rounded to dst.dtype.
 void pack(const device::Context& ctx, const tensor::Tensor& src, bool transposed, Packed& dst);
+
+// The same B, packed as it is used: worth it where a product has so many rows that packing is
+// little beside it. The bits are those of the packed one. source is read by every product. room is
+// u8 memory, best of room_bytes(), at least of one panel's packed_bytes().
+std::int64_t room_bytes(DType dtype, std::int64_t k, std::int64_t n);
+Packed packed_as_used(const tensor::Tensor& source, bool transposed, DType dtype,
+                      tensor::Tensor room);
 
 struct Epilogue {
   const tensor::Tensor* bias = nullptr;      // fp32 [n]

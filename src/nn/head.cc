@@ -55,9 +55,10 @@ void Head::loss(const Pass& pass, const Tensor& x, const Targets& targets, Tenso
   }
   // A meta pass plans for full chunks: which rows count is not known before the data are.
   const std::int64_t count = pass.ctx.is_meta() ? whole.rows() : targets.count;
-  for (std::int64_t begin = 0; begin < count; begin += kChunk) {
+  const std::int64_t at_once = chunk_rows(x.dtype, matrix().shape[0]);
+  for (std::int64_t begin = 0; begin < count; begin += at_once) {
     if (pass.ctx.is_meta() && begin > 0) break;  // no chunk is larger than the first
-    const std::int64_t end = std::min(count, begin + kChunk);
+    const std::int64_t end = std::min(count, begin + at_once);
     const Chunk chunk{whole,
                       part(targets.row, begin, end),
                       part(targets.id, begin, end),

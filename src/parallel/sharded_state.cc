@@ -113,8 +113,8 @@ Tensor ShardedState::reduced_gradient(const Part& part) const {
 Tensor ShardedState::whole(std::byte* memory, const nn::Parameter& p) const {
   for (const Part& part : layout_.parts())
     if (part.parameter->index == p.index) {
-      CHECK_EQ(part.count, p.shape.elements());
-      return slice(memory, part).reshaped(p.shape);
+      CHECK_EQ(part.count, p.local_shape().elements());
+      return slice(memory, part).reshaped(p.local_shape());
     }
   CHECK(false, "no slice of {} is here", p.name);
 }

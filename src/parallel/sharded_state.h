@@ -66,7 +66,8 @@ class ShardedState final : public nn::GradientSink {
   tensor::Tensor first_moment(const Part& part) const { return slice(first_, part); }
   tensor::Tensor second_moment(const Part& part) const { return slice(second_, part); }
   std::int64_t moments_bytes() const { return 2 * layout_.slice_elements() * 4; }
-  // Of a whole parameter, where this rank owns all of it; a failed CHECK otherwise.
+  // Of all that this rank holds of a parameter, where it owns all of that; a failed CHECK
+  // otherwise.
   tensor::Tensor master(const nn::Parameter& p) const { return whole(masters_.data(), p); }
   tensor::Tensor first_moment(const nn::Parameter& p) const { return whole(first_, p); }
   tensor::Tensor second_moment(const nn::Parameter& p) const { return whole(second_, p); }

@@ -12,17 +12,47 @@ using tensor::Shape;
 using tensor::Tensor;
 
 WeightStore::WeightStore(const std::vector<nn::Parameter*>& parameters, DType dtype, bool backward,
-                         bool meta)
-    : dtype_(dtype) {
+                         bool meta, const ShardedState* masters)
+    : dtype_(dtype),
+      shared_(masters != nullptr && dtype == DType::f32 && masters->groups().shard.size() == 1) {
+  if (shared_)
+    share(parameters, backward, meta, *masters);
+  else
+    lay_out(parameters, backward, meta);
+}
+
+void WeightStore::share(const std::vector<nn::Parameter*>& parameters, bool backward, bool meta,
+                        const ShardedState& masters) {
+  for (const nn::Parameter* p : parameters) {
+    if (!p->multiplied) continue;
+    const Shape shape = p->local_shape();
+    packed_bytes_ = std::max(packed_bytes_, kernels::room_bytes(dtype_, shape[1], shape[0]));
+    if (backward)
+      packed_bytes_ = std::max(packed_bytes_, kernels::room_bytes(dtype_, shape[0], shape[1]));
+  }
+  if (!meta) memory_ = tensor::Block(packed_bytes_);
+  const Tensor room(memory_.data(), DType::u8, Shape{packed_bytes_});
+  for (const nn::Parameter* p : parameters) {
+    const Tensor master = masters.master(*p);
+    Forms forms{.plain = master, .forward = {}, .backward = {}};
+    if (p->multiplied) {
+      forms.forward = kernels::packed_as_used(master, true, dtype_, room);
+      if (backward) forms.backward = kernels::packed_as_used(master, false, dtype_, room);
+    }
+    forms_.push_back(forms);
+  }
+}
+
+void WeightStore::lay_out(const std::vector<nn::Parameter*>& parameters, bool backward, bool meta) {
   const auto round = [](std::int64_t bytes) { return (bytes + 63) / 64 * 64; };
   for (const nn::Parameter* p : parameters) {
     const Shape shape = p->local_shape();
     if (!p->is_matrix()) plain_bytes_ += round(shape.elements() * 4);
     if (p->gathered)
-      plain_bytes_ += round(shape.elements() * static_cast<std::int64_t>(bytes_of(dtype)));
+      plain_bytes_ += round(shape.elements() * static_cast<std::int64_t>(bytes_of(dtype_)));
     if (!p->multiplied) continue;
-    packed_bytes_ += round(kernels::packed_bytes(dtype, shape[1], shape[0]));
-    if (backward) packed_bytes_ += round(kernels::packed_bytes(dtype, shape[0], shape[1]));
+    packed_bytes_ += round(kernels::packed_bytes(dtype_, shape[1], shape[0]));
+    if (backward) packed_bytes_ += round(kernels::packed_bytes(dtype_, shape[0], shape[1]));
   }
   if (!meta) memory_ = tensor::Block(plain_bytes_ + packed_bytes_);
   std::int64_t used = 0;
@@ -32,14 +62,14 @@ WeightStore::WeightStore(const std::vector<nn::Parameter*>& parameters, DType dt
     return tensor;
   };
   const auto packed = [&](std::int64_t k, std::int64_t n) {
-    return kernels::packed_view(take(DType::u8, Shape{kernels::packed_bytes(dtype, k, n)}), dtype,
+    return kernels::packed_view(take(DType::u8, Shape{kernels::packed_bytes(dtype_, k, n)}), dtype_,
                                 k, n);
   };
   for (const nn::Parameter* p : parameters) {
     const Shape shape = p->local_shape();
     Forms forms;
     if (!p->is_matrix()) forms.plain = take(DType::f32, shape);
-    if (p->gathered) forms.plain = take(dtype, shape);
+    if (p->gathered) forms.plain = take(dtype_, shape);
     if (p->multiplied) {
       forms.forward = packed(shape[1], shape[0]);
       if (backward) forms.backward = packed(shape[0], shape[1]);
@@ -67,6 +97,7 @@ void WeightStore::make(const device::Context& ctx, const nn::Parameter& p, const
 }
 
 void WeightStore::publish(const device::Context& ctx, const nn::Parameter& p, const Tensor& fp32) {
+  CHECK(!shared_, "{}: the masters are the weights", p.name);
   make(ctx, p, fp32);
 }
 
@@ -98,7 +129,7 @@ Tensor* WeightStore::rounded_table(const nn::Parameter& p) {
 void WeightStore::start_publish(const device::Context& ctx, const ShardedState& state,
                                 Tables tables) {
   finish_publish();
-  if (ctx.is_meta()) return;
+  if (ctx.is_meta() || shared_) return;
   CHECK(tables == Tables::make || state.alone());
   tables_ = tables;
   state_ = &state;

@@ -17,8 +17,11 @@ namespace boreal::parallel {
 
 class WeightStore final : public nn::WeightSource {
  public:
-  // backward: also keep the packed form that input gradients need.
-  WeightStore(const std::vector<nn::Parameter*>& parameters, DType dtype, bool backward, bool meta);
+  // backward: also keep the packed form that input gradients need. masters: in fp32 on a rank that
+  // owns all of them nothing is kept: layers read the masters, and products pack parts of them as
+  // they go (kernels::packed_as_used). They outlive the store then.
+  WeightStore(const std::vector<nn::Parameter*>& parameters, DType dtype, bool backward, bool meta,
+              const ShardedState* masters = nullptr);
   // Buckets on their way are waited for: they are written here.
   ~WeightStore() override;
 
@@ -58,6 +61,9 @@ class WeightStore final : public nn::WeightSource {
   // Two buckets may be on their way.
   static constexpr std::size_t kStages = 2;
 
+  void lay_out(const std::vector<nn::Parameter*>& parameters, bool backward, bool meta);
+  void share(const std::vector<nn::Parameter*>& parameters, bool backward, bool meta,
+             const ShardedState& masters);
   void make(const device::Context& ctx, const nn::Parameter& p, const tensor::Tensor& values);
   DType wire(const Bucket& bucket) const { return bucket.matrices ? dtype_ : DType::f32; }
   tensor::Tensor stage(const Bucket& bucket, std::int64_t number) const;
@@ -68,6 +74,7 @@ class WeightStore final : public nn::WeightSource {
   }
 
   DType dtype_;
+  bool shared_ = false;  // forms are views of the masters
   std::vector<Forms> forms_;
   tensor::Block memory_;
   std::int64_t plain_bytes_ = 0;

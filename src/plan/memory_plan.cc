@@ -42,7 +42,7 @@ MemoryPlan plan_training(const model::Decoder& model, const StepShape& shape,
   const device::Context ctx = device::meta_context(shape.threads);
   parallel::ShardedState state(model.parameters(), groups,
                                {.meta = true, .bucket_elements = shape.bucket_elements});
-  parallel::WeightStore weights(model.parameters(), model.config().dtype, true, true);
+  parallel::WeightStore weights(model.parameters(), model.config().dtype, true, true, &state);
   tensor::Arena arena;
   const std::int64_t tokens = shape.rows * shape.sequence;
   nn::Rows rows{.count = tokens,

@@ -30,7 +30,7 @@ Replica::Replica(const model::DecoderConfig& config, const plan::StepShape& shap
       plan_(plan::plan_training(model_, shape, {mesh.dp_shard(), mesh.dp_replicate()})),
       state_(model_.parameters(), {mesh.dp_shard(), mesh.dp_replicate()},
              {.bucket_elements = shape.bucket_elements, .moments = moments}),
-      weights_(model_.parameters(), config.dtype, true, false),
+      weights_(model_.parameters(), config.dtype, true, false, &state_),
       arena_(plan_.arena_bytes()),
       books_(model_.make_books(shape.recompute)) {
   CHECK_EQ(shape.moments_in_file, moments != nullptr);

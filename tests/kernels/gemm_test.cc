@@ -137,6 +137,38 @@ TEST_P(Gemm, GivesARowTheSameBitsInPiecesAndInLongSums) {
   }
 }
 
+// In room for one panel, for two and for all.
+TEST_P(Gemm, PacksAsItGoesToTheSameBits) {
+  for (const auto& [k, n] : {std::pair<std::int64_t, std::int64_t>{66, 70}, {97, 300}, {8230, 150}})
+    for (const bool transposed : {true, false}) {
+      Values b = draw("b", transposed ? Shape{n, k} : Shape{k, n});
+      Values exact(DType::f32, b.matrix());
+      const Rhs kept = pack_rhs(ctx(), b, transposed);
+      for (const std::int64_t width : {std::int64_t{64}, std::int64_t{128}, n}) {
+        Values room(DType::u8, Shape{packed_bytes(dtype(), k, width)});
+        const Packed as_used = packed_as_used(exact.tensor(), transposed, dtype(), room.tensor());
+        for (const std::int64_t m : {3, 40, 530}) {
+          Values a = left(m, k);
+          const auto expect_equal = [&](DType type, const Epilogue& epilogue) {
+            Values c = reference::random_values("c", type, Shape{m, n}, 5);
+            Values got = reference::random_values("c", type, Shape{m, n}, 5);
+            gemm(ctx(), a.tensor(), kept.packed, c.tensor(), epilogue);
+            gemm(ctx(), a.tensor(), as_used, got.tensor(), epilogue);
+            EXPECT_EQ(got.bytes(), c.bytes())
+                << m << " x " << k << " x " << n << " in room for " << width;
+          };
+          Values bias = reference::random_values("bias", DType::f32, Shape{1, n}, 5);
+          const Tensor bias_view = bias.tensor();
+          Values residual = draw("residual", Shape{m, n}, 5);
+          const Tensor residual_view = residual.tensor();
+          expect_equal(dtype(), {.bias = &bias_view, .residual = &residual_view});
+          expect_equal(DType::f32, {});
+          expect_equal(DType::f32, {.accumulate = true});
+        }
+      }
+    }
+}
+
 TEST_P(Gemm, ReadsAndWritesSlicesOfColumns) {
   Values wide = draw("wide", Shape{9, 100});
   const Tensor a = wide.tensor().column_slice(10, 76);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/family_ops.h"
 #include "kernels/ops.h"
 #include "parallel/weight_store.h"
 #include "tests/reference/values.h"
@@ -202,6 +203,49 @@ TEST_P(Store, WithoutBackwardIsSmallerAndOnTheMetaDeviceTheSameSize) {
   EXPECT_EQ(generate.plain_bytes(), train.plain_bytes());
   EXPECT_EQ(meta.packed_bytes(), train.packed_bytes());
   EXPECT_EQ(meta.plain_bytes(), train.plain_bytes());
+}
+
+TEST_P(Store, ReadsFp32MastersWhereTheyAre) {
+  device::Pool pool(2);
+  const device::Context ctx = device::cpu_context(pool);
+  Model model;
+  ShardedState state(model.all(), false);
+  state.initialise(ctx, 3);
+  WeightStore kept(model.all(), GetParam(), true, false);
+  kept.publish(ctx, state);
+  WeightStore store(model.all(), GetParam(), true, false, &state);
+  const WeightStore meta(model.all(), GetParam(), true, true, &state);
+  EXPECT_EQ(meta.packed_bytes(), store.packed_bytes());
+  EXPECT_EQ(meta.plain_bytes(), store.plain_bytes());
+  const bool shared = GetParam() == DType::f32;
+  EXPECT_EQ(store.plain_bytes() == 0, shared);
+  EXPECT_EQ(store.packed_bytes() < kept.packed_bytes(), shared);
+  store.publish(ctx, state);
+  EXPECT_EQ(store.acquire_plain(model.table).data == state.master(model.table).data, shared);
+
+  // A change of the masters is in the next product.
+  for (const double scale : {1.0, 3.0}) {
+    for (const nn::Parameter* p : {&model.table, &model.matrix}) {
+      const Tensor master = state.master(*p);
+      kernels::affine(ctx, master, scale, 0, master);
+    }
+    kept.publish(ctx, state);
+    store.publish(ctx, state);
+    for (const nn::Parameter* p : {&model.table, &model.matrix})
+      for (const nn::Form form : {nn::Form::forward, nn::Form::backward}) {
+        const kernels::Packed packed = kept.acquire_packed(*p, form);
+        const std::int64_t width = GetParam() == DType::bf16 ? (packed.k + 1) / 2 * 2 : packed.k;
+        Matrix x = reference::random_matrix("x", 3, width);
+        for (std::int64_t r = 0; r < 3; ++r)
+          for (std::int64_t c = packed.k; c < width; ++c) x(r, c) = 0;
+        Values a(GetParam(), x);
+        Values y(DType::f32, Shape{3, packed.n});
+        Values got(DType::f32, Shape{3, packed.n});
+        kernels::gemm(ctx, a.tensor(), packed, y.tensor());
+        kernels::gemm(ctx, a.tensor(), store.acquire_packed(*p, form), got.tensor());
+        EXPECT_EQ(got.bytes(), y.bytes()) << p->name;
+      }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Store, testing::Values(DType::f32, DType::bf16),

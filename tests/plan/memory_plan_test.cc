@@ -84,7 +84,7 @@ TEST(MemoryPlan, CountsWhatTheStateAndTheStoreReallyTake) {
     const model::Decoder decoder(c);
     const MemoryPlan plan = plan_training(decoder, {.rows = 2, .sequence = 16});
     const parallel::ShardedState state(decoder.parameters(), false);
-    const parallel::WeightStore store(decoder.parameters(), c.dtype, true, false);
+    const parallel::WeightStore store(decoder.parameters(), c.dtype, true, false, &state);
     EXPECT_EQ(plan.masters_bytes, 4 * state.layout().slice_elements());
     EXPECT_EQ(plan.gradients_bytes, state.all_gradients().bytes());
     EXPECT_EQ(plan.moments_bytes, 8 * state.layout().slice_elements());

@@ -218,17 +218,28 @@ void gemm_on_tiles(const GemmArgs& g) {
 }
 #endif
 
+// `rows` in blocks of nearly equal height, at most `most`: a low last one would pass over all of B
+// for a few rows.
+BOREAL_INLINE std::int64_t block_height(std::int64_t rows, std::int64_t most) {
+  const std::int64_t blocks = (rows + most - 1) / most;
+  return blocks > 1 ? ((rows + blocks - 1) / blocks + kRows - 1) / kRows * kRows : most;
+}
+
 // Few rows and a long sum: run after run of k over all columns, so that the run's part of A stays
 // in the second-level cache; the sums wait in C.
 template <class T>
 void long_sum(const GemmArgs& g) {
   constexpr std::int64_t kBlockBytes = 384 << 10;  // of A
-  const std::int64_t row_bytes = (g.m + kRows - 1) / kRows * kRows * std::int64_t{sizeof(T)};
-  const std::int64_t k_run = kBlockBytes / row_bytes / 32 * 32;
-  Run run{.row = 0, .end = g.m};
-  for (; run.k < g.k; run.k = run.k_end) {
-    run.k_end = run.k + k_run < g.k ? run.k + k_run : g.k;
-    for (run.column = 0; run.column < g.n; run.column += kColumns) row_block<T>(g, run);
+  constexpr std::int64_t kMostRows = 264;
+  const std::int64_t block = block_height(g.m, kMostRows);
+  const std::int64_t height = g.m < block ? (g.m + kRows - 1) / kRows * kRows : block;
+  const std::int64_t k_run = kBlockBytes / (height * std::int64_t{sizeof(T)}) / 32 * 32;
+  for (std::int64_t row = 0; row < g.m; row += block) {
+    Run run{.row = row, .end = row + block < g.m ? row + block : g.m};
+    for (; run.k < g.k; run.k = run.k_end) {
+      run.k_end = run.k + k_run < g.k ? run.k + k_run : g.k;
+      for (run.column = 0; run.column < g.n; run.column += kColumns) row_block<T>(g, run);
+    }
   }
 }
 
@@ -247,10 +258,7 @@ void gemm(const GemmArgs& g) {
   const std::int64_t runs = (g.k * kPanel * kSize + kPanelBytes - 1) / kPanelBytes;
   const std::int64_t k_run = runs < 2 ? g.k : even<T>((g.k + runs - 1) / runs);
   std::int64_t block = kRowsBytes / (k_run * kSize + 1) / kRows * kRows;
-  block = block < kRows ? kRows : block > kMostRows ? kMostRows : block;
-  // Blocks of nearly equal height: a low last one would read all panels for a few rows.
-  const std::int64_t blocks = (g.m + block - 1) / block;
-  if (blocks > 1) block = ((g.m + blocks - 1) / blocks + kRows - 1) / kRows * kRows;
+  block = block_height(g.m, block < kRows ? kRows : block > kMostRows ? kMostRows : block);
   alignas(64) float waiting[kMostRows * kColumns];
   for (std::int64_t row = 0; row < g.m; row += block) {
     Run run{.row = row, .end = row + block < g.m ? row + block : g.m, .waiting = waiting};

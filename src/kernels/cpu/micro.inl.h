@@ -65,7 +65,11 @@ BOREAL_INLINE Tile<R, V> zero_tile() {
 // What comes 8 rows later: the hardware's own prefetch stops at the end of a page and starts late.
 template <int V>
 struct FetchSoon {
-  BOREAL_INLINE void row(const float*, std::int64_t) {}
+  BOREAL_INLINE void row([[maybe_unused]] const float* b, [[maybe_unused]] std::int64_t ldb) {
+#if defined(__AVX512F__)
+    for (int v = 0; v < V; ++v) __builtin_prefetch(b + 8 * ldb + v * kWidth, 0, 3);
+#endif
+  }
   BOREAL_INLINE void row([[maybe_unused]] const std::uint16_t* b,
                          [[maybe_unused]] std::int64_t ldb) {
 #if defined(__AVX512BF16__)
