@@ -142,14 +142,16 @@ void Engine::feed(Slot& slot, std::int64_t most) {
 void Engine::answer(std::span<Slot* const> slots, std::span<const Request> requests, float* logits,
                     std::vector<Completion>& done, const OnToken& on_token) {
   const auto vocab = static_cast<std::size_t>(model_.config().vocab);
-  std::vector<std::int32_t> tokens;
-  for (std::size_t a = 0; a < slots.size(); ++a) {
-    const std::size_t number = slots[a]->request;
-    const Rng rng(requests[number].sampling.seed, "sample", {}, number);
-    tokens.push_back(sample({logits + a * vocab, vocab}, requests[number].sampling,
-                            rng.uniform(done[number].tokens.size())));
-  }
   const auto n = static_cast<std::int64_t>(slots.size());
+  std::vector<std::int32_t> tokens(slots.size());
+  ctx_.pool->split(n, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto a = static_cast<std::size_t>(begin); a < static_cast<std::size_t>(end); ++a) {
+      const std::size_t number = slots[a]->request;
+      const Rng rng(requests[number].sampling.seed, "sample", {}, number);
+      tokens[a] = sample({logits + a * vocab, vocab}, requests[number].sampling,
+                         rng.uniform(done[number].tokens.size()));
+    }
+  });
   std::vector<float> sums(3 * slots.size());
   const auto part = [&](std::int64_t i) {
     return Tensor(sums.data() + i * n, DType::f32, Shape{n});

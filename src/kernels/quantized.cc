@@ -119,19 +119,21 @@ void pack_with(const device::Context& ctx, Packed& dst, const BlockOf& block_of)
   });
 }
 
+// Rows from one block to the next: an odd number of cache lines, so that the blocks of a tile do
+// not meet in the first-level cache.
+std::int64_t rounded_stride(std::int64_t rows) {
+  return rows % 4 == 0 ? rows + 2 : rows;
+}
+
 // Rounded activations within the scratch of a product.
-struct Rounded {
-  std::int8_t* q;
-  float* scale;
-  std::int32_t* sums;
-};
-Rounded rounded_in(const Tensor& scratch, std::int64_t blocks) {
+cpu::RoundedRows rounded_in(const Tensor& scratch, std::int64_t blocks, std::int64_t rows) {
+  const std::int64_t stride = rounded_stride(rows);
   auto* at = static_cast<std::byte*>(scratch.data);
   auto* q = reinterpret_cast<std::int8_t*>(at);
-  at += kRoundedRows * blocks * kWeightBlock;
+  at += stride * blocks * kWeightBlock;
   auto* scale = reinterpret_cast<float*>(at);
-  at += kRoundedRows * blocks * 4;
-  return {q, scale, reinterpret_cast<std::int32_t*>(at)};
+  at += stride * blocks * 4;
+  return {q, scale, reinterpret_cast<std::int32_t*>(at), stride};
 }
 
 }  // namespace
@@ -192,7 +194,7 @@ std::int64_t quantized_bytes(WeightFormat format, std::int64_t k, std::int64_t n
 }
 
 std::int64_t quantized_scratch_bytes(std::int64_t k) {
-  return kRoundedRows * blocks_of(k) * (kWeightBlock + 8);
+  return rounded_stride(kRoundedRows) * blocks_of(k) * (kWeightBlock + 8);
 }
 
 Packed quantized_view(Tensor storage, Tensor scratch, WeightFormat format, std::int64_t k,
@@ -233,25 +235,24 @@ void quantized_gemm(const device::Context& ctx, const Tensor& a, const Packed& b
   if (epilogue.residual != nullptr) CHECK(epilogue.residual->dtype == c.dtype);
   if (ctx.is_meta()) return;
   const std::int64_t blocks = blocks_of(b.k);
-  const Rounded rounded = rounded_in(b.scratch, blocks);
   const auto& table = cpu::table(ctx);
   const auto round = table.quantize_rows[cpu::index(a.dtype)];
+  const std::int32_t offset = b.format == WeightFormat::q8_0 ? 128 : 8;  // of unsigned weights
   const auto multiply = table.quantized_gemm[b.format == WeightFormat::q8_0 ? 0 : 1];
   const auto c_bytes = static_cast<std::int64_t>(bytes_of(c.dtype));
   for (std::int64_t first = 0; first < a.rows(); first += kRoundedRows) {
     const std::int64_t rows = std::min(kRoundedRows, a.rows() - first);
+    const cpu::RoundedRows rounded = rounded_in(b.scratch, blocks, rows);
     const auto* from = static_cast<const std::byte*>(a.data) +
                        first * a.row_stride * static_cast<std::int64_t>(bytes_of(a.dtype));
     ctx.pool->split(rows, 2, [&](std::int64_t begin, std::int64_t end) {
-      round(from, a.row_stride, b.k, begin, end, rounded.q, rounded.scale, rounded.sums);
+      round(from, a.row_stride, b.k, begin, end, offset, rounded);
     });
     const std::int64_t each = std::max<std::int64_t>(1, panels_of(b.n) / (16 * ctx.threads));
     ctx.pool->split_guided(panels_of(b.n), each, [&](std::int64_t begin, std::int64_t end) {
       const std::int64_t column = begin * cpu::kPanel;
       cpu::QuantizedArgs part{
-          .a = rounded.q,
-          .a_scale = rounded.scale,
-          .a_sum = rounded.sums,
+          .a = rounded,
           .b = static_cast<const std::uint8_t*>(b.storage.data) +
                column * block_row_bytes(b.format, b.k),
           .m = rows,

@@ -20,6 +20,8 @@ constexpr int kBlockRows = 1;
 #endif
 
 typedef std::int32_t ViU __attribute__((vector_size(kWidth * 4), aligned(4), may_alias));
+typedef std::int8_t Vb __attribute__((vector_size(kWidth)));
+typedef std::int8_t VbU __attribute__((vector_size(kWidth), aligned(1), may_alias));
 
 BOREAL_INLINE Vi splat_i(std::int32_t x) {
   return x - Vi{};
@@ -119,12 +121,11 @@ BOREAL_INLINE void add_block(const QuantizedArgs& g, std::int64_t row, std::int6
                              std::int64_t block, const std::uint8_t* b, Vf (&sum)[R][V]) {
   constexpr std::int64_t kScales = kPanel * 2;
   constexpr std::int64_t kStep = kPanel * 4;  // bytes of four k of a panel, or eight of 4 bits
-  constexpr std::int32_t kOffset = kBits == 8 ? 128 : 8;
-  const std::int64_t blocks = g.k / kQuantizedBlock;
-  const std::int64_t at = row * blocks + block;
+  const std::int64_t at = block * g.a.stride + row;
+  const std::int8_t* a = g.a.q + at * kQuantizedBlock;
   Vi part[R][V];
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) part[r][v] = splat_i(-kOffset * g.a_sum[at + r * blocks]);
+    for (int v = 0; v < V; ++v) part[r][v] = splat_i(g.a.start[at + r]);
   const std::uint8_t* w = b + kScales + inside * 4;
   for (int j = 0; j < kBits; ++j, w += kStep) {
     Vi low[V];
@@ -138,7 +139,7 @@ BOREAL_INLINE void add_block(const QuantizedArgs& g, std::int64_t row, std::int6
     }
     for (int r = 0; r < R; ++r) {
       std::int32_t four[2];
-      const std::int8_t* from = g.a + (row + r) * g.k + block * kQuantizedBlock + j * 4;
+      const std::int8_t* from = a + r * kQuantizedBlock + j * 4;
       __builtin_memcpy(&four[0], from, 4);
       for (int v = 0; v < V; ++v) part[r][v] = dot4(part[r][v], low[v], four[0]);
       if constexpr (kBits == 4) {
@@ -151,7 +152,7 @@ BOREAL_INLINE void add_block(const QuantizedArgs& g, std::int64_t row, std::int6
     const Vf scale = load_halves(reinterpret_cast<const std::uint16_t*>(b) + inside + v * kWidth);
     for (int r = 0; r < R; ++r)
       sum[r][v] = fused(__builtin_convertvector(part[r][v], Vf),
-                        scale * splat(g.a_scale[at + r * blocks]), sum[r][v]);
+                        scale * splat(g.a.scale[at + r]), sum[r][v]);
   }
 }
 
@@ -267,11 +268,33 @@ BOREAL_INLINE Vi round_to_int(Vf x) {
 #endif
 }
 
+BOREAL_INLINE std::uint32_t largest_lane(Vu x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epu32(reinterpret_cast<__m512i>(x));
+#else
+  std::uint32_t most = 0;
+  for (int lane = 0; lane < kWidth; ++lane) most = x[lane] > most ? x[lane] : most;
+  return most;
+#endif
+}
+BOREAL_INLINE std::int32_t sum_of_lanes(Vi x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_epi32(reinterpret_cast<__m512i>(x));
+#else
+  std::int32_t sum = 0;
+  for (int lane = 0; lane < kWidth; ++lane) sum += x[lane];
+  return sum;
+#endif
+}
+
 // One row: each block of 32 becomes integers from -127 to 127 and a scale.
 template <class T>
-void quantize_row(const T* x, std::int64_t columns, std::int64_t blocks, std::int8_t* q,
-                  float* scale, std::int32_t* sums) {
-  for (std::int64_t i = 0; i < blocks; ++i, q += kQuantizedBlock) {
+void quantize_row(const T* x, std::int64_t columns, std::int64_t row, std::int32_t offset,
+                  const RoundedRows& out) {
+  const std::int64_t blocks = (columns + kQuantizedBlock - 1) / kQuantizedBlock;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    const std::int64_t at = i * out.stride + row;
+    std::int8_t* q = out.q + at * kQuantizedBlock;
     float values[kQuantizedBlock];
     const std::int64_t begin = i * kQuantizedBlock;
     const std::int64_t count =
@@ -287,36 +310,31 @@ void quantize_row(const T* x, std::int64_t columns, std::int64_t blocks, std::in
       const Vu bits = reinterpret_cast<Vu>(load(values + j)) & 0x7fffffffU;
       largest = bits > largest ? bits : largest;
     }
-    std::uint32_t most = 0;
-    for (int lane = 0; lane < kWidth; ++lane) most = largest[lane] > most ? largest[lane] : most;
+    const std::uint32_t most = largest_lane(largest);
     const float amax = __builtin_bit_cast(float, most);
     if (most >= 0x7f800000U || amax < kQuantizedTiny) {
-      scale[i] = most >= 0x7f800000U ? __builtin_nanf("") : 0;
-      sums[i] = 0;
+      out.scale[at] = most >= 0x7f800000U ? __builtin_nanf("") : 0;
+      out.start[at] = 0;
       __builtin_memset(q, 0, kQuantizedBlock);
       continue;
     }
-    scale[i] = amax / 127.0F;
+    out.scale[at] = amax / 127.0F;
     const Vf inverse = splat(127.0F / amax);
     Vi total{};
     for (std::int64_t j = 0; j < kQuantizedBlock; j += kWidth) {
       const Vi whole = round_to_int(load(values + j) * inverse);
       total += whole;
-      for (int lane = 0; lane < kWidth; ++lane) q[j + lane] = static_cast<std::int8_t>(whole[lane]);
+      *reinterpret_cast<VbU*>(q + j) = __builtin_convertvector(whole, Vb);
     }
-    std::int32_t sum = 0;
-    for (int lane = 0; lane < kWidth; ++lane) sum += total[lane];
-    sums[i] = sum;
+    out.start[at] = -offset * sum_of_lanes(total);
   }
 }
 
 template <class T>
 void quantize_rows(const void* x, std::int64_t ld, std::int64_t columns, std::int64_t begin,
-                   std::int64_t end, std::int8_t* q, float* scale, std::int32_t* sums) {
-  const std::int64_t blocks = (columns + kQuantizedBlock - 1) / kQuantizedBlock;
+                   std::int64_t end, std::int32_t offset, const RoundedRows& out) {
   for (std::int64_t r = begin; r < end; ++r)
-    quantize_row(static_cast<const T*>(x) + r * ld, columns, blocks,
-                 q + r * blocks * kQuantizedBlock, scale + r * blocks, sums + r * blocks);
+    quantize_row(static_cast<const T*>(x) + r * ld, columns, r, offset, out);
 }
 
 }  // namespace

@@ -147,14 +147,20 @@ constexpr std::int64_t kQuantizedBlock = 32;
 // A block of activations below this is zero: its reciprocal would leave the floats.
 constexpr float kQuantizedTiny = 1e-30F;
 
+// Activations as integers, block by block of all rows: what a tile reads lies side by side.
+struct RoundedRows {
+  std::int8_t* q = nullptr;       // [k / 32][stride][32]
+  float* scale = nullptr;         // [k / 32][stride]
+  std::int32_t* start = nullptr;  // [k / 32][stride]: minus the weights' offset x the sum of q
+  std::int64_t stride = 0;        // rows
+};
+
 // C[m, n] = A[m, k] . B[k, n] (+ bias) (+ residual), A rounded by quantize_rows.
 // B in panels of 64 columns, each panel[k / 32]{ fp16 scale[64], weights }; 8 bits: u8 [8][64][4],
 // weight + 128 of k = 4 step + place; 4 bits: u8 [4][64][4], weight + 8 of k = 4 step + place in
 // the low half of a byte and of k + 16 in the high one.
 struct QuantizedArgs {
-  const std::int8_t* a = nullptr;       // [m, k]
-  const float* a_scale = nullptr;       // [m, k / 32]
-  const std::int32_t* a_sum = nullptr;  // [m, k / 32]: sums of the integers of a block
+  RoundedRows a;
   const std::uint8_t* b = nullptr;
   std::int64_t m = 0, n = 0, k = 0;  // k a multiple of 32
   void* c = nullptr;
@@ -254,8 +260,8 @@ struct CpuTable {
   // Rows [begin, end) of x, padded with zeros to whole blocks. A block that is not finite gets NaN
   // as its scale.
   using QuantizeRows = void (*)(const void* x, std::int64_t ld, std::int64_t columns,
-                                std::int64_t begin, std::int64_t end, std::int8_t* q, float* scale,
-                                std::int32_t* sums);
+                                std::int64_t begin, std::int64_t end, std::int32_t offset,
+                                const RoundedRows& out);
   QuantizeRows quantize_rows[2];
   void (*quantized_gemm[2])(const QuantizedArgs&);  // 8 bits, 4 bits
   void (*adamw)(const AdamArgs&);
