@@ -175,10 +175,13 @@ Status train_verb(const Arguments& args, Run& run) {
   if (run.world.size() > 1) std::printf("%s\n", monitor::to_text(traffic_table(summary)).c_str());
   if (!summary.profile.columns.empty())
     std::printf("%s\n", monitor::to_text(summary.profile).c_str());
-  std::printf(
-      "steps %ld, tokens %ld, loss %.6f, validation loss %.6f, %.0f tokens/s, checkpoint %s\n",
-      static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
-      summary.validation_loss, summary.tokens_per_s, summary.checkpoint.c_str());
+  const std::string validation =
+      std::isnan(summary.validation_loss)
+          ? ""
+          : fmt::format("validation loss {:.6f}, ", summary.validation_loss);
+  std::printf("steps %ld, tokens %ld, loss %.6f, %s%.0f tokens/s, checkpoint %s\n",
+              static_cast<long>(summary.steps), static_cast<long>(summary.tokens), summary.loss,
+              validation.c_str(), summary.tokens_per_s, summary.checkpoint.c_str());
   print_figures(args, {{"steps", summary.steps},
                        {"tokens", summary.tokens},
                        {"loss", number(summary.loss)},

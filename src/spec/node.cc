@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 
 #include "spec/characters.h"
 #include "spec/node_tree.h"
@@ -77,6 +78,15 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+// What else of its folder a path that is not there may have meant.
+std::string did_you_mean(Env& env, const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const auto names = env.list_dir(folder.empty() ? "." : folder.string());
+  if (!names.ok()) return "";
+  const auto near = nearest(std::filesystem::path(path).filename().string(), *names);
+  return near ? fmt::format("; did you mean {}?", (folder / *near).string()) : "";
+}
+
 }  // namespace
 
 Node::Node(std::shared_ptr<const Tree> tree) : tree_(std::move(tree)) {}
@@ -86,7 +96,8 @@ Result<Node> Node::parse_file(Env& env, const std::string& path) {
   if (!text.ok()) {
     // A spec that is not there is a wrong command line; a disk that fails is not.
     const bool absent = text.error().kind == ErrorKind::refused;
-    return Error{text.error().message, absent ? ErrorKind::usage : text.error().kind};
+    if (!absent) return text.error();
+    return Error{text.error().message + did_you_mean(env, path), ErrorKind::usage};
   }
   return parse(*text, path);
 }

@@ -254,6 +254,19 @@ TEST(Node, AMissingFileIsWrongUsage) {
   EXPECT_EQ(exit_code(node.error().kind), 2);
 }
 
+TEST(Node, AMissingFileNamesItsNeighbour) {
+  const std::string folder = testing::TempDir() + "/specs";
+  ASSERT_TRUE(Env::real().make_dirs(folder).ok());
+  ASSERT_TRUE(Env::real().write_file(folder + "/quickstart.yaml", "a: 1").ok());
+  const auto near = Node::parse_file(Env::real(), folder + "/quickstat.yaml");
+  ASSERT_FALSE(near.ok());
+  EXPECT_THAT(near.error().message,
+              testing::EndsWith("; did you mean " + folder + "/quickstart.yaml?"));
+  const auto far = Node::parse_file(Env::real(), folder + "/shakespeare.yaml");
+  ASSERT_FALSE(far.ok());
+  EXPECT_THAT(far.error().message, testing::EndsWith("No such file or directory"));
+}
+
 TEST(Nearest, FindsSwappedLostAndAddedLettersAndNothingFarAway) {
   const std::vector<std::string> known = {"steps", "tokens", "batch_sequences", "lr"};
   EXPECT_EQ(nearest("stesp", known), "steps");
