@@ -40,6 +40,7 @@ AddedTokens::AddedTokens(std::span<const AddedToken> tokens, bool normalized, bo
   for (const bool special : {true, false}) {
     for (const AddedToken& token : tokens) {
       if (token.normalized != normalized || token.special != special) continue;
+      only_special_ = only_special_ && special;
       tokens_.push_back(token);
       insert(normalized && use_nfc ? nfc(token.content) : token.content,
              static_cast<std::int32_t>(tokens_.size() - 1));
@@ -85,7 +86,8 @@ std::vector<AddedTokens::Segment> AddedTokens::split(std::string_view text,
                                                      bool parse_special) const {
   std::vector<Segment> segments;
   std::size_t done = 0;
-  std::size_t at = tokens_.empty() ? text.size() : 0;
+  // Where all are text, nothing needs to be looked for.
+  std::size_t at = only_special_ && (tokens_.empty() || !parse_special) ? text.size() : 0;
   while (at < text.size()) {
     if (!begins_[static_cast<std::uint8_t>(text[at])]) {
       ++at;

@@ -44,6 +44,7 @@ class AddedTokens {
 
   std::vector<AddedToken> tokens_;
   std::vector<Node> nodes_ = std::vector<Node>(1);
+  bool only_special_ = true;
   std::array<bool, 256> begins_{};  // whether a pattern begins with the byte
 };
 

@@ -4,7 +4,10 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace boreal::text {
 
@@ -19,15 +22,32 @@ enum class SplitPattern {
   // piece of its own. What stands
   // around a name never changes its ids.
   words,
+  // GPT-4's and Llama 3's: contractions in any case, words with one character in front that is no
+  // letter, up to three digits, symbols with the line ends behind them, blanks up to a line end.
+  cl100k,
+  // Qwen 2's, 2.5's and 3's: as cl100k, each digit by itself.
+  qwen2,
+  // GPT-4o's: as cl100k, and words are cut before an upper-case letter that follows a lower-case
+  // one, marks belong to words, contractions to the word before them.
+  o200k,
+  // DeepSeek V3's: numbers, then Chinese and Japanese, then all else, each cut by itself.
+  deepseek,
+  // StarCoder's: each digit by itself, and what lies between as GPT-2.
+  starcoder,
 };
 
-// "whole", "gpt2", "words": the spelling of specs.
+// "whole", "gpt2", "words", "cl100k", ...: the spelling of specs. "llama3" is another name of
+// cl100k.
 std::string_view name_of(SplitPattern pattern);
 std::optional<SplitPattern> split_pattern_named(std::string_view name);
+// All names, joined by commas.
+std::string split_pattern_names();
 
-// The regular expression of tokenizer.json; empty for `whole`.
-std::string_view regex_of(SplitPattern pattern);
-std::optional<SplitPattern> split_pattern_of_regex(std::string_view regex);
+// The regular expressions of tokenizer.json, applied one after another; none for `whole` and
+// `starcoder`, which it spells in other ways.
+std::span<const std::string_view> regexes_of(SplitPattern pattern);
+// Other spellings that mean the same are known too.
+std::optional<SplitPattern> split_pattern_of_regexes(const std::vector<std::string>& regexes);
 
 // Where the piece that begins at `begin` < text.size() ends. Cutting from 0 on covers the text.
 std::size_t piece_end(SplitPattern pattern, std::string_view text, std::size_t begin);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/scanners.h"
 #include "text/tokenizer_model.h"
 #include "text/unicode.h"
 #include "text/word_cache.h"
@@ -99,7 +100,8 @@ struct Tokenizer::Parts {
     }
   }
 
-  // The ids of one piece; valid until the next call with the same cache and scratch.
+  // The ids of one piece that the ShortCache lacks; valid until the next call with the same cache
+  // and scratch.
   std::span<const TokenId> ids_of(std::string_view piece, WordCache& cache,
                                   std::vector<TokenId>& scratch) const {
     WordCache::Entry* entry = nullptr;
@@ -115,12 +117,38 @@ struct Tokenizer::Parts {
     } else {
       bpe.encode(piece, scratch);
     }
-    if (entry != nullptr) WordCache::fill(*entry, piece, scratch);
+    if (entry != nullptr && scratch.size() > ShortCache::kIds)
+      WordCache::fill(*entry, piece, scratch);
+    else if (entry != nullptr && piece.size() > ShortCache::kPieceBytes)
+      WordCache::fill(*entry, piece, scratch);
     return scratch;
   }
 
+  // Tells `sink` the pieces of a stretch of text.
+  template <class Scanner, class Sink>
+  void cut(std::string_view text, PieceCache& cache, std::vector<TokenId>& scratch,
+           Sink& sink) const {
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = Scanner::end(text, at);
+      const std::string_view piece = text.substr(at, end - at);
+      if (piece.size() <= ShortCache::kPieceBytes) {
+        const ShortCache::Key key = ShortCache::key_of(text, at, piece.size());
+        if (const ShortCache::Entry* const entry = cache.shorts.find(key)) {
+          sink.piece(piece, *entry);
+        } else {
+          const auto ids = ids_of(piece, cache.words, scratch);
+          cache.shorts.insert(key, ids);
+          sink.piece(piece, ids);
+        }
+      } else {
+        sink.piece(piece, ids_of(piece, cache.words, scratch));
+      }
+      at = end;
+    }
+  }
+
   // Tells `sink` the tokens of the text in order: token(id, size_bytes) for an added token,
-  // piece(bytes, ids) for a piece.
+  // piece(bytes, ids) for a piece, its ids as a span or as an entry of the ShortCache.
   template <class Sink>
   void tokenize(std::string_view text, EncodeOptions options, Sink& sink) const {
     WordCaches::Lease cache(caches);
@@ -128,12 +156,8 @@ struct Tokenizer::Parts {
     const auto stretch = [&](std::string_view part) {
       std::string prefixed;
       if (model.add_prefix_space && part[0] != ' ') part = prefixed.append(" ").append(part);
-      for (std::size_t at = 0; at < part.size();) {
-        const std::size_t end = piece_end(model.pattern, part, at);
-        const std::string_view piece = part.substr(at, end - at);
-        sink.piece(piece, ids_of(piece, *cache, scratch));
-        at = end;
-      }
+      with_scanner(model.pattern,
+                   [&](auto scanner) { cut<decltype(scanner)>(part, *cache, scratch, sink); });
     };
     for (const auto& outer : raw_tokens.split(text, options.parse_special)) {
       std::string_view part = text.substr(outer.begin, outer.end - outer.begin);
@@ -166,12 +190,35 @@ struct Tokenizer::Parts {
 
 namespace {
 
-struct IdSink {
-  std::vector<TokenId> ids;
-  void token(TokenId id, std::size_t) { ids.push_back(id); }
-  void piece(std::string_view, std::span<const TokenId> found) {
-    for (const TokenId id : found) ids.push_back(id);  // mostly one: insert() costs more
+// Ids into a vector that is longer than what is written, so that an entry's are stored at once
+// however many count.
+class IdSink {
+ public:
+  explicit IdSink(std::size_t expected) : ids_(expected + ShortCache::kIds) {}
+  void token(TokenId id, std::size_t) {
+    make_room(1);
+    ids_[count_++] = id;
   }
+  void piece(std::string_view, const ShortCache::Entry& entry) {
+    make_room(ShortCache::kIds);
+    count_ += entry.copy(ids_.data() + count_);
+  }
+  void piece(std::string_view, std::span<const TokenId> found) {
+    make_room(found.size());
+    std::copy(found.begin(), found.end(), ids_.data() + count_);
+    count_ += found.size();
+  }
+  std::vector<TokenId> take() {
+    ids_.resize(count_);
+    return std::move(ids_);
+  }
+
+ private:
+  void make_room(std::size_t more) {
+    if (ids_.size() - count_ < more) ids_.resize(2 * ids_.size() + more);
+  }
+  std::vector<TokenId> ids_;
+  std::size_t count_ = 0;
 };
 
 struct SpanSink {
@@ -183,6 +230,11 @@ struct SpanSink {
   void token(TokenId id, std::size_t size_bytes) {
     spans.push_back({id, at, at + size_bytes});
     at += size_bytes;
+  }
+  void piece(std::string_view bytes, const ShortCache::Entry& entry) {
+    std::array<TokenId, ShortCache::kIds> ids{};
+    const std::size_t count = entry.copy(ids.data());
+    piece(bytes, std::span(ids).first(count));
   }
   void piece(std::string_view bytes, std::span<const TokenId> found) {
     const auto skip_lacking = [&](std::size_t from) {
@@ -223,10 +275,9 @@ Result<Tokenizer> Tokenizer::load(Env& env, const std::string& path) {
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-  IdSink sink;
-  sink.ids.reserve(text.size() / 3);
+  IdSink sink(text.size() / 3);
   parts_->tokenize(text, options, sink);
-  return std::move(sink.ids);
+  return sink.take();
 }
 
 std::vector<TokenSpan> Tokenizer::encode_spans(std::string_view text, EncodeOptions options) const {

@@ -6,6 +6,7 @@
 #include "text/bpe.h"
 #include "text/byte_alphabet.h"
 #include "text/json_fields.h"
+#include "text/pre_tokenizer_json.h"
 #include "text/tokenizer_model.h"
 #include "text/unicode.h"
 
@@ -17,12 +18,6 @@ using nlohmann::json;
 
 // Ids are indices of a table, so a damaged one must not make it huge.
 constexpr std::int64_t kIdEnd = std::int64_t{1} << 24;
-
-constexpr std::size_t kQuotedMax = 60;
-std::string shown(std::string_view text) {
-  return text.size() <= kQuotedMax ? fmt::format("\"{}\"", text)
-                                   : fmt::format("\"{}...\"", text.substr(0, kQuotedMax));
-}
 
 Result<TokenId> id_from(const json& value, std::string_view token) {
   if (!value.is_number_integer()) {
@@ -40,86 +35,6 @@ Status refuse_unless_empty(JsonFields& fields, const std::string& key, const cha
   const json* const value = fields.find(key);
   if (value == nullptr || *value == "" || *value == false || *value == 0.0) return Done{};
   return refused("{} is set, which boreal does not have: {}", fields.place_of(key), why);
-}
-
-Status read_normalizer(const json& value, TokenizerModel& model) {
-  ASSIGN_OR_RETURN(JsonFields fields, JsonFields::of(value, "normalizer"));
-  ASSIGN_OR_RETURN(const std::string type, fields.string("type"));
-  if (type != "NFC") return refused("normalizer {} is none that boreal has (NFC)", shown(type));
-  model.nfc = true;
-  return fields.done();
-}
-
-struct ByteLevel {
-  bool add_prefix_space = false;
-  bool use_regex = true;
-};
-
-Result<ByteLevel> read_byte_level(const json& value, const std::string& place) {
-  ASSIGN_OR_RETURN(JsonFields fields, JsonFields::of(value, place));
-  ASSIGN_OR_RETURN(const std::string type, fields.string("type"));
-  if (type != "ByteLevel") {
-    return refused("{} is {}, which boreal does not have there (ByteLevel)", place, shown(type));
-  }
-  ByteLevel level;
-  ASSIGN_OR_RETURN(level.add_prefix_space, fields.boolean("add_prefix_space"));
-  ASSIGN_OR_RETURN(level.use_regex, fields.boolean("use_regex", true));
-  RETURN_IF_ERROR(fields.boolean("trim_offsets", true));
-  RETURN_IF_ERROR(fields.done());
-  return level;
-}
-
-Result<SplitPattern> read_split(const json& value, const std::string& place) {
-  ASSIGN_OR_RETURN(JsonFields fields, JsonFields::of(value, place));
-  ASSIGN_OR_RETURN(const std::string type, fields.string("type"));
-  if (type != "Split") {
-    return refused("{} is {}, which boreal does not have there (Split)", place, shown(type));
-  }
-  ASSIGN_OR_RETURN(const json* pattern_value, fields.require("pattern"));
-  ASSIGN_OR_RETURN(JsonFields pattern, JsonFields::of(*pattern_value, place + ".pattern"));
-  ASSIGN_OR_RETURN(const std::string regex, pattern.string("Regex"));
-  RETURN_IF_ERROR(pattern.done());
-  const auto known = split_pattern_of_regex(regex);
-  if (!known) {
-    return refused("{}.pattern {} is none that boreal has (gpt2: {}; words: {})", place,
-                   shown(regex), regex_of(SplitPattern::gpt2), regex_of(SplitPattern::words));
-  }
-  ASSIGN_OR_RETURN(const std::string behavior, fields.string("behavior"));
-  ASSIGN_OR_RETURN(const bool invert, fields.boolean("invert", false));
-  RETURN_IF_ERROR(fields.done());
-  // The patterns cover all text, so removing what does not match isolates the matches just as well.
-  if (behavior != (invert ? "Removed" : "Isolated")) {
-    return refused("{} has behavior {} with invert {}; boreal has Isolated, or Removed inverted",
-                   place, shown(behavior), invert);
-  }
-  return *known;
-}
-
-Status read_pre_tokenizer(const json& value, TokenizerModel& model) {
-  const std::string place = "pre_tokenizer";
-  ASSIGN_OR_RETURN(JsonFields fields, JsonFields::of(value, place));
-  ASSIGN_OR_RETURN(const std::string type, fields.string("type"));
-  if (type != "Sequence") {
-    ASSIGN_OR_RETURN(const ByteLevel level, read_byte_level(value, place));
-    model.pattern = level.use_regex ? SplitPattern::gpt2 : SplitPattern::whole;
-    model.add_prefix_space = level.add_prefix_space;
-    return Done{};
-  }
-  ASSIGN_OR_RETURN(const json* list, fields.require("pretokenizers"));
-  RETURN_IF_ERROR(fields.done());
-  if (!list->is_array() || list->size() != 2) {
-    return refused("{}.pretokenizers: boreal has the sequence of one Split and one ByteLevel",
-                   place);
-  }
-  ASSIGN_OR_RETURN(model.pattern, read_split((*list)[0], place + ".pretokenizers[0]"));
-  ASSIGN_OR_RETURN(const ByteLevel level, read_byte_level((*list)[1], place + ".pretokenizers[1]"));
-  if (level.use_regex || level.add_prefix_space) {
-    return refused(
-        "{}.pretokenizers[1]: after a Split, boreal has ByteLevel only with use_regex "
-        "and add_prefix_space false (they are {} and {})",
-        place, level.use_regex, level.add_prefix_space);
-  }
-  return Done{};
 }
 
 // Spelling -> id while a file is read; the spellings lie in the parsed file.
@@ -262,14 +177,6 @@ Status read_added_tokens(const json& value, const Spellings& spellings, Tokenize
   return Done{};
 }
 
-// Parts that leave ids as they are: their type is checked, and nothing of them is kept.
-Status accept_byte_level(JsonFields& fields, const std::string& key) {
-  const json* const value = fields.find(key);
-  if (value == nullptr) return Done{};
-  RETURN_IF_ERROR(read_byte_level(*value, key));
-  return Done{};
-}
-
 Status read_all(const json& value, TokenizerModel& model) {
   ASSIGN_OR_RETURN(JsonFields fields, JsonFields::of(value, ""));
   const json* const version = fields.find("version");
@@ -281,8 +188,10 @@ Status read_all(const json& value, TokenizerModel& model) {
   if (const json* part = fields.find("normalizer")) RETURN_IF_ERROR(read_normalizer(*part, model));
   ASSIGN_OR_RETURN(const json* pre_tokenizer, fields.require("pre_tokenizer"));
   RETURN_IF_ERROR(read_pre_tokenizer(*pre_tokenizer, model));
-  RETURN_IF_ERROR(accept_byte_level(fields, "post_processor"));
-  RETURN_IF_ERROR(accept_byte_level(fields, "decoder"));
+  if (const json* part = fields.find("post_processor"))
+    RETURN_IF_ERROR(read_post_processor(*part, model));
+  if (const json* part = fields.find("decoder"))
+    RETURN_IF_ERROR(check_byte_level(*part, "decoder"));
   ASSIGN_OR_RETURN(const json* bpe, fields.require("model"));
   ASSIGN_OR_RETURN(const Spellings spellings, read_model(*bpe, model));
   if (const json* added = fields.find("added_tokens")) {
@@ -297,23 +206,6 @@ std::string json_of(std::string_view text) {
 
 std::string spelling_of(const VocabularyEntry& entry) {
   return entry.in_alphabet ? spell_bytes(entry.bytes) : entry.bytes;
-}
-
-std::string byte_level_json(bool add_prefix_space, bool use_regex) {
-  return fmt::format(
-      R"({{"type": "ByteLevel", "add_prefix_space": {}, "trim_offsets": true, "use_regex": {}}})",
-      add_prefix_space, use_regex);
-}
-
-std::string pre_tokenizer_json(const TokenizerModel& model) {
-  if (model.pattern != SplitPattern::words) {
-    return byte_level_json(model.add_prefix_space, model.pattern == SplitPattern::gpt2);
-  }
-  const std::string split = fmt::format(
-      R"({{"type": "Split", "pattern": {{"Regex": {}}}, "behavior": "Isolated", "invert": false}})",
-      json_of(regex_of(model.pattern)));
-  return fmt::format(R"({{"type": "Sequence", "pretokenizers": [{}, {}]}})", split,
-                     byte_level_json(false, false));
 }
 
 std::string added_token_json(const AddedToken& token) {
@@ -359,7 +251,8 @@ std::string json_of_model(const TokenizerModel& model) {
   out += "\n  ],\n";
   out += fmt::format("  \"normalizer\": {},\n", model.nfc ? R"({"type": "NFC"})" : "null");
   out += fmt::format("  \"pre_tokenizer\": {},\n", pre_tokenizer_json(model));
-  out += "  \"post_processor\": null,\n";
+  out += fmt::format("  \"post_processor\": {},\n",
+                     model.post_processor.empty() ? "null" : model.post_processor);
   out += fmt::format("  \"decoder\": {},\n", byte_level_json(false, true));
   out += R"(  "model": {
     "type": "BPE",

@@ -49,6 +49,10 @@ struct TokenizerModel {
   std::vector<std::optional<VocabularyEntry>> vocabulary;  // by id; ids may be left out
   std::vector<Merge> merges;                               // by rank
   std::vector<AddedToken> added_tokens;                    // in the order of the file
+  // JSON of what Hugging Face tokenizers put around the ids of a text when asked for special
+  // tokens, such as a first token. Kept to be written back: whoever wants such tokens puts them
+  // there, and no id of a text depends on it. Empty: nothing.
+  std::string post_processor;
 };
 
 // `name` stands in messages. Unknown parts, damage and contradictions are refused with their place.

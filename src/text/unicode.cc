@@ -21,9 +21,9 @@ constexpr std::uint32_t kCodePoints = 0x110000;
 std::vector<CharClass> expand_runs() {
   std::vector<CharClass> classes(kCodePoints);
   for (std::size_t i = 0; i < std::size(kRuns); ++i) {
-    const std::uint32_t end = i + 1 < std::size(kRuns) ? kRuns[i + 1] >> 3 : kCodePoints;
-    for (std::uint32_t c = kRuns[i] >> 3; c < end; ++c) {
-      classes[c] = static_cast<CharClass>(kRuns[i] & 7U);
+    const std::uint32_t end = i + 1 < std::size(kRuns) ? kRuns[i + 1] >> 4 : kCodePoints;
+    for (std::uint32_t c = kRuns[i] >> 4; c < end; ++c) {
+      classes[c] = static_cast<CharClass>(kRuns[i] & 15U);
     }
   }
   return classes;

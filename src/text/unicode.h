@@ -13,22 +13,31 @@ namespace boreal::text {
 
 // The order is that of unicode_classes.inc.
 enum class CharClass : std::uint8_t {
-  other,
-  letter,         // \p{L}
+  other,          // controls, unassigned code points
+  letter,         // \p{Lm}, \p{Lo}: letters without case
+  upper,          // \p{Lu}, \p{Lt}
+  lower,          // \p{Ll}
   mark,           // \p{M}
   number,         // \p{Nd}, \p{Nl}
   number_symbol,  // \p{No}: superscripts, fractions
   space,          // White_Space
-  word_symbol,    // the rest of \w: connectors, circled letters, joiners
+  word_symbol,    // what \w has of \p{P} and \p{S}: connectors, circled letters
+  joiner,         // the rest of \w: U+200C, U+200D
+  symbol,         // the rest of \p{P} and \p{S}
 };
+
+// \p{L}
+inline bool is_letter(CharClass c) {
+  return c == CharClass::letter || c == CharClass::upper || c == CharClass::lower;
+}
 
 inline bool is_number(CharClass c) {
   return c == CharClass::number || c == CharClass::number_symbol;
 }
 // \w of Unicode regular expressions.
 inline bool is_word(CharClass c) {
-  return c == CharClass::letter || c == CharClass::mark || c == CharClass::number ||
-         c == CharClass::word_symbol;
+  return is_letter(c) || c == CharClass::mark || c == CharClass::number ||
+         c == CharClass::word_symbol || c == CharClass::joiner;
 }
 
 struct CodePoint {
@@ -54,7 +63,9 @@ struct Char {
 constexpr std::array<CharClass, 128> ascii_classes() {
   std::array<CharClass, 128> classes{};
   for (std::size_t c = 0; c < 128; ++c) {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) classes[c] = CharClass::letter;
+    if (c > ' ' && c <= '~') classes[c] = CharClass::symbol;
+    if (c >= 'a' && c <= 'z') classes[c] = CharClass::lower;
+    if (c >= 'A' && c <= 'Z') classes[c] = CharClass::upper;
     if (c >= '0' && c <= '9') classes[c] = CharClass::number;
     if (c == ' ' || (c >= '\t' && c <= '\r')) classes[c] = CharClass::space;
     if (c == '_') classes[c] = CharClass::word_symbol;

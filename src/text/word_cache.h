@@ -1,6 +1,6 @@
-// The ids of short pieces met lately: direct-mapped, one cache line a piece. A WordCache is one
-// thread's at a time; WordCaches lends them out, one to each encode call under way, so that a
-// Tokenizer stays immutable to the eye.
+// The ids of pieces met lately that ShortCache does not take: direct-mapped, one cache line a
+// piece. A WordCache is one thread's at a time; WordCaches lends them out with a ShortCache each,
+// one to each encode call under way, so that a Tokenizer stays immutable to the eye.
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "text/short_cache.h"
 #include "text/tokenizer.h"
 
 namespace boreal::text {
@@ -53,7 +54,7 @@ class WordCache {
   }
 
  private:
-  static constexpr int kBits = 14;
+  static constexpr int kBits = 13;
   static constexpr std::size_t kEntries = std::size_t{1} << kBits;
 
   template <class Word>
@@ -78,6 +79,11 @@ class WordCache {
   std::vector<Entry> entries_ = std::vector<Entry>(kEntries);
 };
 
+struct PieceCache {
+  ShortCache shorts;
+  WordCache words;
+};
+
 class WordCaches {
  public:
   class Lease {
@@ -86,15 +92,15 @@ class WordCaches {
     ~Lease() { owner_.give_back(std::move(cache_)); }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
-    WordCache& operator*() { return *cache_; }
+    PieceCache& operator*() { return *cache_; }
 
    private:
     WordCaches& owner_;
-    std::unique_ptr<WordCache> cache_;
+    std::unique_ptr<PieceCache> cache_;
   };
 
  private:
-  std::unique_ptr<WordCache> take() {
+  std::unique_ptr<PieceCache> take() {
     {
       const std::lock_guard lock(mutex_);
       if (!idle_.empty()) {
@@ -103,15 +109,15 @@ class WordCaches {
         return cache;
       }
     }
-    return std::make_unique<WordCache>();
+    return std::make_unique<PieceCache>();
   }
-  void give_back(std::unique_ptr<WordCache> cache) {
+  void give_back(std::unique_ptr<PieceCache> cache) {
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(cache));
   }
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<WordCache>> idle_;
+  std::vector<std::unique_ptr<PieceCache>> idle_;
 };
 
 }  // namespace boreal::text

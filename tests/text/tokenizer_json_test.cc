@@ -4,6 +4,7 @@
 #include "base/philox.h"
 #include "golden_files.h"
 #include "text/byte_alphabet.h"
+#include "text/tokenizer_model.h"
 
 namespace boreal::text {
 namespace {
@@ -52,8 +53,8 @@ TEST(TokenizerJson, UnknownPartsAreRefusedByName) {
   EXPECT_THAT(refusal_with("/pre_tokenizer", {{"type", "Metaspace"}}),
               HasSubstr("pre_tokenizer is \"Metaspace\""));
   EXPECT_THAT(refusal_with("/pre_tokenizer/use_rgx", true), HasSubstr("pre_tokenizer.use_rgx"));
-  EXPECT_THAT(refusal_with("/post_processor", {{"type", "TemplateProcessing"}}),
-              HasSubstr("post_processor is \"TemplateProcessing\""));
+  EXPECT_THAT(refusal_with("/post_processor", {{"type", "BertProcessing"}}),
+              HasSubstr("post_processor is \"BertProcessing\""));
   EXPECT_THAT(refusal_with("/decoder", {{"type", "Metaspace"}}),
               HasSubstr("decoder is \"Metaspace\""));
   EXPECT_THAT(refusal_with("/model/type", "Unigram"), HasSubstr("model.type is \"Unigram\""));
@@ -103,6 +104,62 @@ TEST(TokenizerJson, SplitsThatBorealLacksAreRefusedWithTheirPlace) {
               HasSubstr("pretokenizers[0] is \"Digits\""));
   EXPECT_THAT(refusal_with("/pre_tokenizer/pretokenizers", json::array()),
               HasSubstr("pre_tokenizer.pretokenizers"));
+}
+
+json split_of(const std::string& regex) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", regex}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
+}
+
+// The file with such a pre-tokenizer, read, written and read again, splits like `pattern`.
+void expect_pattern(const json& pre_tokenizer, SplitPattern pattern) {
+  json file = small_file();
+  file["pre_tokenizer"] = pre_tokenizer;
+  const auto model = model_of_json(file.dump(), "t.json");
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  EXPECT_EQ(model->pattern, pattern);
+  EXPECT_EQ(model_of_json(json_of_model(*model), "again")->pattern, pattern);
+}
+
+TEST(TokenizerJson, PublishedPreTokenizersAreRecognised) {
+  const json level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  const std::string cl100k_old =
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+)"
+      R"([\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  const std::string cl100k_new =
+      R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*)"
+      R"(|\s*[\r\n]|\s+(?!\S)|\s+)";
+  const std::string gpt2_new =
+      R"('(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s)";
+  expect_pattern(sequence(split_of(cl100k_old), level), SplitPattern::cl100k);
+  expect_pattern(sequence(split_of(cl100k_new), level), SplitPattern::cl100k);
+  expect_pattern(sequence(split_of(gpt2_new), level), SplitPattern::gpt2);
+  json digits_level = level;
+  digits_level["use_regex"] = true;
+  expect_pattern(sequence({{"type", "Digits"}, {"individual_digits", true}}, digits_level),
+                 SplitPattern::starcoder);
+  const auto regexes = regexes_of(SplitPattern::deepseek);
+  json deepseek = sequence(split_of(std::string(regexes[0])), level);
+  deepseek["pretokenizers"] = {split_of(std::string(regexes[0])), split_of(std::string(regexes[1])),
+                               split_of(std::string(regexes[2])), level};
+  expect_pattern(deepseek, SplitPattern::deepseek);
+  deepseek["pretokenizers"].erase(1);
+  EXPECT_THAT(refusal_with("/pre_tokenizer", deepseek), HasSubstr("and the 1 behind it is none"));
+}
+
+TEST(TokenizerJson, ATemplateOfSpecialTokensIsKeptAndChangesNoIds) {
+  json file = small_file();
+  const std::string plain = Tokenizer::parse(file.dump(), "t.json")->fingerprint();
+  file["post_processor"] = {
+      {"type", "Sequence"},
+      {"processors", {file["post_processor"], {{"type", "TemplateProcessing"}}}}};
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+  const auto tokenizer = Tokenizer::parse(file.dump(), "t.json");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->fingerprint(), plain);
+  EXPECT_EQ(json::parse(tokenizer->to_json())["post_processor"], file["post_processor"]);
 }
 
 TEST(TokenizerJson, ContradictionsAreRefusedWithBothSides) {

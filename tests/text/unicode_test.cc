@@ -31,7 +31,11 @@ TEST(Unicode, ClassesAgreeWithUtf8procOnEveryCodePointThatItKnows) {
     if (category == "Cn") continue;  // perhaps assigned since its version of Unicode
     ++known;
     const CharClass cls = class_of(c);
-    ASSERT_EQ(cls == CharClass::letter, category[0] == 'L') << std::hex << c;
+    ASSERT_EQ(is_letter(cls), category[0] == 'L') << std::hex << c;
+    ASSERT_EQ(cls == CharClass::lower, category == "Ll") << std::hex << c;
+    ASSERT_EQ(cls == CharClass::upper, category == "Lu" || category == "Lt") << std::hex << c;
+    const bool symbol = cls == CharClass::symbol || cls == CharClass::word_symbol;
+    ASSERT_EQ(symbol, category[0] == 'P' || category[0] == 'S') << std::hex << c;
     ASSERT_EQ(cls == CharClass::mark, category[0] == 'M') << std::hex << c;
     ASSERT_EQ(is_number(cls), category[0] == 'N') << std::hex << c;
     ASSERT_EQ(cls == CharClass::number_symbol, category == "No") << std::hex << c;
