@@ -151,8 +151,8 @@ BOREAL_INLINE void add_block(const QuantizedArgs& g, std::int64_t row, std::int6
   for (int v = 0; v < V; ++v) {
     const Vf scale = load_halves(reinterpret_cast<const std::uint16_t*>(b) + inside + v * kWidth);
     for (int r = 0; r < R; ++r)
-      sum[r][v] = fused(__builtin_convertvector(part[r][v], Vf),
-                        scale * splat(g.a.scale[at + r]), sum[r][v]);
+      sum[r][v] = fused(__builtin_convertvector(part[r][v], Vf), scale * splat(g.a.scale[at + r]),
+                        sum[r][v]);
   }
 }
 
