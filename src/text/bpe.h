@@ -13,7 +13,8 @@
 
 namespace boreal::text {
 
-// (left, right) -> (rank, id), a flat hash.
+// (left, right) -> (rank, id): a flat hash behind a filter of bits, as most pairs that are asked
+// for do not merge and the hash is larger than the caches near the processor.
 class MergeTable {
  public:
   static constexpr std::uint32_t kNone = 0xffffffffU;
@@ -32,8 +33,13 @@ class MergeTable {
     std::uint64_t key = 0;
     Merge merge;  // rank kNone: free
   };
-  std::size_t slot_of(std::uint64_t key) const;
+  // Slots, and bits of the filter, are chosen by the high bits of this.
+  static std::uint64_t mixed(TokenId left, TokenId right);
+  static std::size_t filter_bit(std::uint64_t mixed) { return mixed >> (64 - kFilterBits); }
+  std::size_t slot_of(std::uint64_t key, std::uint64_t mixed) const;
   void grow();
+  static constexpr int kFilterBits = 20;
+  std::vector<std::uint64_t> filter_ = std::vector<std::uint64_t>((1U << kFilterBits) / 64);
   std::vector<Slot> slots_;  // a power of two, at most half full
   std::size_t count_ = 0;
 };
@@ -50,12 +56,20 @@ class Bpe {
   const ByteIds& byte_ids() const { return byte_ids_; }
 
  private:
-  // Quadratic with a tiny constant, and O(n log n) by a heap. Both merge ids[from..] in place.
-  void merge_short(std::vector<TokenId>& ids, std::size_t from) const;
-  void merge_long(std::vector<TokenId>& ids, std::size_t from) const;
+  // Quadratic with a tiny constant, and O(n log n) by a heap. Both append the ids of `bytes`, which
+  // the vocabulary has.
+  void merge_short(std::string_view bytes, std::vector<TokenId>& ids) const;
+  void merge_long(std::string_view bytes, std::vector<TokenId>& ids) const;
+  MergeTable::Merge merge_of_bytes(char left, char right) const {
+    return byte_merges_[static_cast<std::size_t>(static_cast<std::uint8_t>(left)) << 8 |
+                        static_cast<std::uint8_t>(right)];
+  }
+  bool has_all(std::string_view bytes) const;
 
   ByteIds byte_ids_;
   MergeTable merges_;
+  // The merges of two bytes, 256 x 256: where every piece begins.
+  std::vector<MergeTable::Merge> byte_merges_;
 };
 
 }  // namespace boreal::text

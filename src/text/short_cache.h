@@ -22,7 +22,9 @@ class ShortCache {
   struct Key {
     std::uint64_t low = 0;
     std::uint64_t high = 0;
-    bool operator==(const Key&) const = default;
+    bool operator==(const Key& other) const {
+      return ((low ^ other.low) | (high ^ other.high)) == 0;
+    }
   };
   // Of the piece of 1 to kPieceBytes bytes at `begin`.
   static Key key_of(std::string_view text, std::size_t begin, std::size_t size) {
@@ -60,8 +62,9 @@ class ShortCache {
   // Null if it is not there.
   const Entry* find(const Key& key) const {
     const Set& set = sets_[set_of(key)];
-    if (set[0].key_ == key) return &set[0];
-    return set[1].key_ == key ? &set[1] : nullptr;
+    // Which of the two it is no processor foresees, that it is one of them every one does.
+    const Entry& entry = set[static_cast<std::size_t>(set[1].key_ == key)];
+    return entry.key_ == key ? &entry : nullptr;
   }
   // Pushes the older of the two out. Ids that do not fit are left out.
   void insert(const Key& key, std::span<const TokenId> ids) {
@@ -77,7 +80,7 @@ class ShortCache {
   }
 
  private:
-  static constexpr int kBits = 15;
+  static constexpr int kBits = 16;
   static constexpr int kIdBits = 24;
   static constexpr TokenId kIdEnd = 1 << kIdBits;
   struct alignas(64) Set : std::array<Entry, 2> {};
